@@ -1,0 +1,214 @@
+"""What the chapters show: the source of a function, a loss card, a table, and one plot style.
+
+Every object here shows itself as Markdown, which a notebook and the built book both render, and
+prints the same on every machine.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+
+from lossbook.registry import LOSSES
+
+#: Okabe and Ito's colours, which stay apart for colour-blind readers, in the order used.
+COLOURS = {
+    "blue": "#0072B2",
+    "vermilion": "#D55E00",
+    "green": "#009E73",
+    "purple": "#CC79A7",
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "grey": "#767676",
+}
+
+
+def use_style():
+    """Give all figures that follow the book's one style; call it in a notebook's first cell.
+
+    White paper and dark ink: in dark mode the built book turns them round. Lines differ in dash as
+    well as in colour.
+    """
+    import matplotlib as mpl
+    from cycler import cycler
+    from IPython import get_ipython
+    from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+    dashes = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))]
+    mpl.rcParams.update(
+        {
+            "axes.prop_cycle": cycler(color=list(COLOURS.values())) + cycler(linestyle=dashes),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "axes.titlesize": "medium",
+            "axes.titlelocation": "left",
+            "figure.constrained_layout.use": True,
+            "figure.figsize": (6.4, 3.6),
+            "figure.facecolor": "white",
+            "font.size": 11,
+            "grid.alpha": 0.25,
+            "image.cmap": "cividis",
+            "legend.frameon": False,
+            "lines.linewidth": 2,
+            "savefig.facecolor": "white",
+        }
+    )
+    if get_ipython() is not None:
+        set_matplotlib_formats("retina")
+
+
+class Markdown:
+    """A piece of Markdown that shows itself in a notebook; `name` is what ``repr`` says."""
+
+    def __init__(self, text, name):
+        self.text, self.name = text, name
+
+    def _repr_markdown_(self):
+        return self.text
+
+    def __repr__(self):
+        return self.name
+
+
+def source(*functions):
+    """Show the source of functions, without their docstrings: the code, not a copy of it.
+
+    Examples
+    --------
+    >>> from lossbook import huber_grad
+    >>> print(source(huber_grad).text)
+    ```python
+    @silent
+    def huber_grad(prediction, target, /, *, delta=1.0):
+        xp, prediction, target = real_pair(prediction, target)
+        delta = hyperparameter("delta", delta, 0, open_low=True)
+        return xp.clip(prediction - target, -delta, delta)
+    ```
+    """
+    code = "\n\n\n".join(_without_docstring(function) for function in functions)
+    names = ", ".join(function.__name__ for function in functions)
+    return Markdown(f"```python\n{code}\n```", f"source of {names}")
+
+
+def table(rows, header):
+    """Show rows of cells under a header; a cell is shown as ``str`` makes it.
+
+    Examples
+    --------
+    >>> print(table([("squared", 4.0)], ("error", "value")).text)
+    | error | value |
+    |---|---|
+    | squared | 4.0 |
+    """
+    rows = [tuple(str(cell) for cell in row) for row in rows]
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(
+                f"each row must have {len(header)} cells, one for each of {', '.join(header)}; "
+                f"got {row}"
+            )
+    return Markdown(_table(header, rows), f"table of {', '.join(header)}: {len(rows)} rows")
+
+
+def loss_card(loss):
+    """Show a loss's passport: its formula, what to know of it, and its name elsewhere.
+
+    Parameters
+    ----------
+    loss : a row of ``LOSSES``, or its name
+
+    Examples
+    --------
+    >>> print(loss_card("huber").text.splitlines()[0])
+    **Huber loss**: `lossbook.huber(prediction, target, /, *, delta=1.0)`
+    """
+    loss = LOSSES[loss] if isinstance(loss, str) else loss
+    signature = f"`lossbook.{loss.name}{inspect.signature(loss.function)}`"
+    text = f"**{loss.title}**: {signature}\n\n{_passport(loss)}\n\n{_elsewhere(loss)}"
+    return Markdown(text, f"loss card of {loss.name}")
+
+
+def atlas_markdown():
+    """The loss atlas: a section for each loss, each with a label such as ``loss-huber``."""
+    families = {}
+    for loss in LOSSES.values():
+        families.setdefault(loss.family, []).append(loss)
+    parts = []
+    for family, losses in families.items():
+        parts.append(f"## {family.capitalize()}")
+        for loss in losses:
+            signature = f"`lossbook.{loss.name}{inspect.signature(loss.function)}`"
+            parts += [
+                f"(loss-{loss.name.replace('_', '-')})=",
+                f"### {loss.title}",
+                f"```{{index}} {loss.title}\n```",
+                f"{signature}, derived in chapter {loss.chapter}.",
+                _passport(loss),
+                _elsewhere(loss),
+            ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _passport(loss):
+    return _table(
+        ("", ""),
+        [
+            ("value", f"$\\displaystyle {loss.formula}$"),
+            ("gradient", f"$\\displaystyle {loss.gradient_formula}$"),
+            ("prediction", loss.prediction),
+            ("target", loss.target),
+            ("least on average at", loss.minimiser),
+            ("noise model", loss.noise_model),
+            ("convexity", loss.convexity),
+            ("Lipschitz", loss.lipschitz),
+            ("kinks", loss.kinks),
+            ("stable form", loss.stable_form),
+            ("typical failure", loss.failure),
+        ],
+    )
+
+
+def _elsewhere(loss):
+    rows = []
+    for other in loss.conventions:
+        call = f"`{other.name}{other.arguments}`" if other.arguments.startswith("(") else other.name
+        rows.append(
+            (
+                other.library,
+                call,
+                other.factor,
+                other.class_axis,
+                other.reduction,
+                other.weighted_mean,
+                other.note,
+            )
+        )
+    header = (
+        "library",
+        "name and arguments",
+        "theirs / ours",
+        "class axis",
+        "default reduction",
+        "weighted mean divides by",
+        "note",
+    )
+    return _table(header, rows)
+
+
+def _table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return text.replace("| " + " | ".join(["---"] * len(header)) + " |", "|---" * len(header) + "|")
+
+
+def _without_docstring(function):
+    """The source of a function, its decorators kept and its docstring cut out."""
+    lines = textwrap.dedent(inspect.getsource(function)).splitlines()
+    first = ast.parse("\n".join(lines)).body[0].body[0]
+    is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    if is_docstring and isinstance(first.value.value, str):
+        del lines[first.lineno - 1 : first.end_lineno]
+    return "\n".join(lines).rstrip()

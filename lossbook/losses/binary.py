@@ -1,0 +1,158 @@
+r"""Binary losses: labels :math:`y` that are 0, 1 or a probability between.
+
+Every function works elementwise and returns an array of the shape and dtype of its first argument;
+a gradient is that of the sum of the values with respect to that argument, which is named for its
+space: `probabilities` :math:`p` in [0, 1], or `logits` :math:`z`, any real number, with
+:math:`p = \sigma(z) = 1 / (1 + e^{-z})`. `labels` have exactly its shape and are cast to its dtype.
+
+All raise ``TypeError`` for a first argument that is not a floating-point array, and ``ValueError``
+for labels of another shape, for values outside their domain and for a hyperparameter out of range.
+"""
+
+from __future__ import annotations
+
+from lossbook.arrays import hyperparameter, one_of, real_pair, silent, within
+from lossbook.numerics import sigmoid, softplus
+
+
+@silent
+def binary_cross_entropy(probabilities, labels, /):
+    r"""Binary cross-entropy of probabilities, :math:`-y \log p - (1 - y) \log(1 - p)`, in nats.
+
+    Nothing is clipped: a certain and wrong prediction costs infinity. A term whose weight,
+    :math:`y` or :math:`1 - y`, is 0 is 0. From logits use :func:`sigmoid_binary_cross_entropy`.
+
+    Source: I. J. Good, "Rational decisions", *Journal of the Royal Statistical Society B* 14
+    (1952): the logarithmic score.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> binary_cross_entropy(np.array([0.5, 1.0, 0.0]), np.array([1, 1, 1])).round(4)
+    array([0.6931, 0.    ,    inf])
+    """
+    xp, p, y = _probabilities(probabilities, labels)
+    of_one = xp.where(y == 0, y, -y * xp.log(p))
+    of_zero = xp.where(y == 1, y - 1, (y - 1) * xp.log1p(-p))
+    return of_one + of_zero
+
+
+@silent
+def binary_cross_entropy_grad(probabilities, labels, /):
+    r"""Gradient of :func:`binary_cross_entropy` with respect to :math:`p`, :math:`(p - y) / (p (1 - p))`.
+
+    Where :math:`p = y = 0` it is the slope on the side where probabilities lie, 1; where
+    :math:`p = y = 1` it is -1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> binary_cross_entropy_grad(np.array([0.5, 0.25, 0.0]), np.array([1, 1, 0]))
+    array([-2., -4.,  1.])
+    """
+    xp, p, y = _probabilities(probabilities, labels)
+    at_certainty = (p == y) & ((y == 0) | (y == 1))
+    return xp.where(at_certainty, 1 - 2 * y, (p - y) / p / (1 - p))
+
+
+@silent
+def sigmoid_binary_cross_entropy(logits, labels, /, *, pos_weight=1.0):
+    r"""Binary cross-entropy of logits, :math:`w y \log(1 + e^{-z}) + (1 - y) \log(1 + e^{z})`, in nats.
+
+    Parameters
+    ----------
+    pos_weight : float > 0, the weight :math:`w` of the positive term.
+
+    Source: D. R. Cox, "The regression analysis of binary sequences", *Journal of the Royal
+    Statistical Society B* 20 (1958).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sigmoid_binary_cross_entropy(np.array([0.0, 1000.0]), np.array([1, 0])).round(4)
+    array([6.931e-01, 1.000e+03])
+    """
+    xp, z, y = real_pair(logits, labels, ("logits", "labels"))
+    within("labels", y, 0, 1)
+    pos_weight = hyperparameter("pos_weight", pos_weight, 0, open_low=True)
+    return pos_weight * y * softplus(-z) + (1 - y) * softplus(z)
+
+
+@silent
+def sigmoid_binary_cross_entropy_grad(logits, labels, /, *, pos_weight=1.0):
+    r"""Gradient of :func:`sigmoid_binary_cross_entropy` by logit, :math:`(1 - y) \sigma(z) - w y \sigma(-z)`.
+
+    With :math:`w = 1` this is :math:`\sigma(z) - y`. Written with :math:`\sigma(-z)` instead of
+    :math:`1 - \sigma(z)` it keeps a gradient that is tiny but not 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sigmoid_binary_cross_entropy_grad(np.array([0.0, 1000.0]), np.array([1, 0]))
+    array([-0.5,  1. ])
+    """
+    xp, z, y = real_pair(logits, labels, ("logits", "labels"))
+    within("labels", y, 0, 1)
+    pos_weight = hyperparameter("pos_weight", pos_weight, 0, open_low=True)
+    return (1 - y) * sigmoid(z) - pos_weight * y * sigmoid(-z)
+
+
+@silent
+def sigmoid_focal(logits, labels, /, *, gamma=2.0, alpha=None):
+    r"""Focal loss of logits, :math:`\alpha_y (1 - q)^\gamma (-\log q)`, :math:`q` the true label's probability.
+
+    Parameters
+    ----------
+    labels : 0 or 1, nothing between
+    gamma : float >= 0; at 0 the loss is the binary cross-entropy
+    alpha : float in [0, 1] or None; weight of label 1, label 0 weighs 1 - alpha. None weighs both 1.
+
+    Source: T.-Y. Lin et al., "Focal loss for dense object detection", *ICCV* (2017).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sigmoid_focal(np.array([0.0, 0.0]), np.array([1, 0]), alpha=0.25).round(4)
+    array([0.0433, 0.13  ])
+    """
+    xp, margin, sign, alpha = _focal_margin(logits, labels, alpha)
+    gamma = hyperparameter("gamma", gamma, 0)
+    return alpha * sigmoid(-margin) ** gamma * softplus(-margin)
+
+
+@silent
+def sigmoid_focal_grad(logits, labels, /, *, gamma=2.0, alpha=None):
+    r"""Gradient of :func:`sigmoid_focal` by logit.
+
+    With :math:`s = 2y - 1`, margin :math:`m = s z` and :math:`q = \sigma(m)`, it is
+    :math:`-s\, \alpha_y (1 - q)^\gamma \left(1 - q - \gamma q \log q\right)`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sigmoid_focal_grad(np.array([0.0]), np.array([1]), gamma=0.0)
+    array([-0.5])
+    """
+    xp, margin, sign, alpha = _focal_margin(logits, labels, alpha)
+    gamma = hyperparameter("gamma", gamma, 0)
+    miss = sigmoid(-margin)
+    hit_times_log = xp.where(miss == 1, 0 * miss, sigmoid(margin) * softplus(-margin))
+    return -sign * alpha * miss**gamma * (miss + gamma * hit_times_log)
+
+
+def _probabilities(probabilities, labels):
+    xp, p, y = real_pair(probabilities, labels, ("probabilities", "labels"))
+    within("probabilities", p, 0, 1)
+    within("labels", y, 0, 1)
+    return xp, p, y
+
+
+def _focal_margin(logits, labels, alpha):
+    """Margin of the true label, its sign, and its weight."""
+    xp, z, y = real_pair(logits, labels, ("logits", "labels"))
+    one_of("labels", y, 0, 1)
+    sign = 2 * y - 1
+    if alpha is None:
+        return xp, sign * z, sign, 1
+    alpha = hyperparameter("alpha", alpha, 0, 1)
+    return xp, sign * z, sign, alpha * y + (1 - alpha) * (1 - y)

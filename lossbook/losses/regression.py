@@ -1,0 +1,373 @@
+r"""Regression losses: a real prediction :math:`p`, a real target :math:`t`, residual :math:`r = p - t`.
+
+Every function works elementwise and returns an array of the prediction's shape and dtype; a
+gradient is that of the sum of the values with respect to the prediction. `prediction` holds real
+floating-point numbers, `target` has exactly its shape and is cast to its dtype. The one exception
+is :func:`gaussian_nll`, whose prediction carries a mean and a log-variance on its last axis.
+
+All raise ``TypeError`` for a prediction that is not a floating-point array, and ``ValueError`` for
+a target of another shape or a hyperparameter out of range. Values have the units of the target
+(squared, for the squared losses).
+"""
+
+from __future__ import annotations
+
+import math
+
+from lossbook.arrays import cast_like, hyperparameter, real, real_pair, same_shape, silent, within
+
+
+@silent
+def squared_error(prediction, target, /):
+    r"""Squared error, :math:`(p - t)^2`, in squared units of the target.
+
+    Source: A.-M. Legendre, *Nouvelles méthodes pour la détermination des orbites des comètes*
+    (1805), where the sum of squared errors is made a minimum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> squared_error(np.array([1.0, 5.0]), np.array([3.0, 5.0]))
+    array([4., 0.])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    return (prediction - target) ** 2
+
+
+@silent
+def squared_error_grad(prediction, target, /):
+    r"""Gradient of :func:`squared_error`, :math:`2 (p - t)`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> squared_error_grad(np.array([1.0, 5.0]), np.array([3.0, 5.0]))
+    array([-4.,  0.])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    return 2 * (prediction - target)
+
+
+@silent
+def half_squared_error(prediction, target, /):
+    r"""Half the squared error, :math:`(p - t)^2 / 2`, whose gradient is the residual itself.
+
+    It is the negative log-likelihood of a Gaussian of variance 1 without its constant
+    :math:`\tfrac12 \log 2\pi`. Source: C. M. Bishop, *Pattern Recognition and Machine Learning*
+    (2006), section 1.2.5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> half_squared_error(np.array([1.0, 5.0]), np.array([3.0, 5.0]))
+    array([2., 0.])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    return (prediction - target) ** 2 / 2
+
+
+@silent
+def half_squared_error_grad(prediction, target, /):
+    r"""Gradient of :func:`half_squared_error`, :math:`p - t`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> half_squared_error_grad(np.array([1.0, 5.0]), np.array([3.0, 5.0]))
+    array([-2.,  0.])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    return prediction - target
+
+
+@silent
+def absolute_error(prediction, target, /):
+    r"""Absolute error, :math:`|p - t|`, in units of the target.
+
+    Source: P. J. Huber and E. M. Ronchetti, *Robust Statistics* (2nd ed., 2009), section 3.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> absolute_error(np.array([1.0, 5.0]), np.array([3.0, 5.0]))
+    array([2., 0.])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    return xp.abs(prediction - target)
+
+
+@silent
+def absolute_error_grad(prediction, target, /):
+    r"""Gradient of :func:`absolute_error`, :math:`\operatorname{sign}(p - t)`.
+
+    At the kink, :math:`p = t`, every number in :math:`[-1, 1]` is a subgradient; 0 is chosen, so
+    that an exact prediction stays where it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> absolute_error_grad(np.array([1.0, 5.0, 9.0]), np.array([3.0, 5.0, 5.0]))
+    array([-1.,  0.,  1.])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    return xp.sign(prediction - target)
+
+
+@silent
+def huber(prediction, target, /, *, delta=1.0):
+    r"""Huber loss: :math:`r^2 / 2` where :math:`|r| \le \delta`, else :math:`\delta (|r| - \delta / 2)`.
+
+    Parameters
+    ----------
+    delta : float > 0, in units of the target: where the parabola becomes a straight line.
+
+    Source: P. J. Huber, "Robust estimation of a location parameter", *Annals of Mathematical
+    Statistics* 35 (1964).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> huber(np.array([0.5, 3.0]), np.array([0.0, 0.0]))
+    array([0.125, 2.5  ])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    delta = hyperparameter("delta", delta, 0, open_low=True)
+    distance = xp.abs(prediction - target)
+    return xp.where(distance <= delta, distance**2 / 2, delta * (distance - delta / 2))
+
+
+@silent
+def huber_grad(prediction, target, /, *, delta=1.0):
+    r"""Gradient of :func:`huber`: the residual, clipped to :math:`[-\delta, \delta]`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> huber_grad(np.array([0.5, 3.0]), np.array([0.0, 0.0]))
+    array([0.5, 1. ])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    delta = hyperparameter("delta", delta, 0, open_low=True)
+    return xp.clip(prediction - target, -delta, delta)
+
+
+@silent
+def smooth_l1(prediction, target, /, *, beta=1.0):
+    r"""Smooth L1: :math:`r^2 / (2 \beta)` where :math:`|r| \le \beta`, else :math:`|r| - \beta / 2`.
+
+    This is the Huber loss divided by its threshold, :math:`\text{huber}(\beta) / \beta`: far from
+    the target the slope is 1 whatever `beta` is.
+
+    Parameters
+    ----------
+    beta : float > 0, in units of the target.
+
+    Source: R. Girshick, "Fast R-CNN", *ICCV* (2015), equation 3, where :math:`\beta = 1`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> smooth_l1(np.array([0.5, 3.0]), np.array([0.0, 0.0]), beta=2.0)
+    array([0.0625, 2.    ])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    beta = hyperparameter("beta", beta, 0, open_low=True)
+    distance = xp.abs(prediction - target)
+    return xp.where(distance <= beta, distance**2 / (2 * beta), distance - beta / 2)
+
+
+@silent
+def smooth_l1_grad(prediction, target, /, *, beta=1.0):
+    r"""Gradient of :func:`smooth_l1`: :math:`r / \beta`, clipped to :math:`[-1, 1]`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> smooth_l1_grad(np.array([0.5, 3.0]), np.array([0.0, 0.0]), beta=2.0)
+    array([0.25, 1.  ])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    beta = hyperparameter("beta", beta, 0, open_low=True)
+    return xp.clip((prediction - target) / beta, -1.0, 1.0)
+
+
+@silent
+def log_cosh(prediction, target, /):
+    r"""Log-cosh loss, :math:`\log \cosh (p - t)`: about :math:`r^2 / 2` near 0, :math:`|r| - \log 2` far out.
+
+    For :math:`|r| < 1` it is computed as :math:`\log(1 + 2 \sinh^2(r / 2))`, which keeps tiny
+    residuals; beyond, as :math:`|r| + \log(1 + e^{-2 |r|}) - \log 2`, which never overflows.
+
+    Source: P. J. Green, "Bayesian reconstructions from emission tomography data using a modified
+    EM algorithm", *IEEE Transactions on Medical Imaging* 9 (1990), as a potential.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log_cosh(np.array([0.0, 1000.0]), np.array([0.0, 0.0])).round(4)
+    array([  0.    , 999.3069])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    distance = xp.abs(prediction - target)
+    near = xp.log1p(2 * xp.sinh(distance / 2) ** 2)
+    far = distance + xp.log1p(xp.exp(-2 * distance)) - math.log(2)
+    return xp.where(distance < 1, near, far)
+
+
+@silent
+def log_cosh_grad(prediction, target, /):
+    r"""Gradient of :func:`log_cosh`, :math:`\tanh(p - t)`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log_cosh_grad(np.array([0.0, 1000.0]), np.array([0.0, 0.0]))
+    array([0., 1.])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    return xp.tanh(prediction - target)
+
+
+@silent
+def quantile(prediction, target, /, *, level=0.5):
+    r"""Quantile (pinball) loss: :math:`\tau (t - p)` where :math:`t > p`, else :math:`(1 - \tau)(p - t)`.
+
+    Parameters
+    ----------
+    level : float in (0, 1), the quantile :math:`\tau` that the best prediction estimates. At 0.5
+        the loss is half the absolute error.
+
+    Source: R. Koenker and G. Bassett, "Regression quantiles", *Econometrica* 46 (1978).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> quantile(np.array([1.0, 5.0]), np.array([3.0, 4.0]), level=0.75)
+    array([1.5 , 0.25])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    level = hyperparameter("level", level, 0, 1, open_low=True, open_high=True)
+    residual = prediction - target
+    return xp.where(residual < 0, -level * residual, (1 - level) * residual)
+
+
+@silent
+def quantile_grad(prediction, target, /, *, level=0.5):
+    r"""Gradient of :func:`quantile`: :math:`-\tau` where :math:`t > p`, :math:`1 - \tau` where :math:`t < p`.
+
+    At the kink, :math:`p = t`, every number in :math:`[-\tau, 1 - \tau]` is a subgradient; 0 is
+    chosen, as for the absolute error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> quantile_grad(np.array([1.0, 5.0, 3.0]), np.array([3.0, 4.0, 3.0]), level=0.75)
+    array([-0.75,  0.25,  0.  ])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    level = hyperparameter("level", level, 0, 1, open_low=True, open_high=True)
+    sign = xp.sign(prediction - target)
+    return xp.where(sign < 0, level * sign, (1 - level) * sign)
+
+
+@silent
+def poisson_nll(prediction, target, /):
+    r"""Poisson negative log-likelihood, :math:`e^{z} - t z`, of a count :math:`t` at log-rate :math:`z`.
+
+    The constant :math:`\log t!` is left out. Counts need not be whole numbers, but at least 0.
+
+    Parameters
+    ----------
+    prediction : the log-rate :math:`z`, any real number
+    target : at least 0, shape of `prediction`
+
+    Source: P. McCullagh and J. A. Nelder, *Generalized Linear Models* (2nd ed., 1989), chapter 6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> poisson_nll(np.array([0.0]), np.array([3.0]))
+    array([1.])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    within("target", target, 0)
+    return xp.exp(prediction) - target * prediction
+
+
+@silent
+def poisson_nll_grad(prediction, target, /):
+    r"""Gradient of :func:`poisson_nll` with respect to the log-rate, :math:`e^{z} - t`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> poisson_nll_grad(np.array([0.0]), np.array([3.0]))
+    array([-2.])
+    """
+    xp, prediction, target = real_pair(prediction, target)
+    within("target", target, 0)
+    return xp.exp(prediction) - target
+
+
+@silent
+def gaussian_nll(prediction, target, /):
+    r"""Gaussian negative log-likelihood, :math:`\tfrac12 (s + (t - \mu)^2 e^{-s})`.
+
+    The constant :math:`\tfrac12 \log 2\pi` is left out, and the density may exceed 1: negative
+    values are normal.
+
+    Parameters
+    ----------
+    prediction : shape (..., 2): mean :math:`\mu` and log-variance :math:`s` on the last axis
+    target : shape (...)
+
+    Returns
+    -------
+    array of shape (...)
+
+    Source: D. A. Nix and A. S. Weigend, "Estimating the mean and variance of the target
+    probability distribution", *ICNN* (1994).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gaussian_nll(np.array([[1.0, 0.0]]), np.array([3.0]))
+    array([2.])
+    """
+    xp, mean, log_variance, target = _mean_and_log_variance(prediction, target)
+    return (log_variance + _standardised(xp, mean, log_variance, target) ** 2) / 2
+
+
+@silent
+def gaussian_nll_grad(prediction, target, /):
+    r"""Gradient of :func:`gaussian_nll`: :math:`(\mu - t) e^{-s}` and :math:`\tfrac12 (1 - (t - \mu)^2 e^{-s})`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gaussian_nll_grad(np.array([[1.0, 0.0]]), np.array([3.0]))
+    array([[-2. , -1.5]])
+    """
+    xp, mean, log_variance, target = _mean_and_log_variance(prediction, target)
+    z = _standardised(xp, mean, log_variance, target)
+    by_mean = xp.where(z == 0, z, z * xp.exp(-log_variance / 2))
+    return xp.stack([by_mean, (1 - z**2) / 2], axis=-1)
+
+
+def _mean_and_log_variance(prediction, target):
+    xp, prediction = real("prediction", prediction)
+    if prediction.ndim == 0 or prediction.shape[-1] != 2:
+        raise ValueError(
+            "prediction must hold mean and log-variance on a last axis of length 2, "
+            f"got shape {tuple(prediction.shape)}"
+        )
+    mean, log_variance = prediction[..., 0], prediction[..., 1]
+    target = cast_like("target", target, "prediction", prediction)
+    same_shape("target", target, "the predicted mean", mean)
+    return xp, mean, log_variance, target
+
+
+def _standardised(xp, mean, log_variance, target):
+    """Residual over standard deviation; half the exponent at a time overflows much later."""
+    residual = mean - target
+    return xp.where(residual == 0, residual, residual * xp.exp(-log_variance / 2))

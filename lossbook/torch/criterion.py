@@ -1,0 +1,79 @@
+"""A loss of the book as a torch criterion whose ``backward`` is the hand-derived gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from lossbook.reduction import REDUCTIONS
+from lossbook.registry import LOSSES
+
+
+def as_torch(name, *, reduction="mean", **hyperparameters):
+    """Return the loss called `name` as a torch module.
+
+    Parameters
+    ----------
+    name : a key of ``LOSSES``
+    reduction : {"mean", "sum", "none"}
+    hyperparameters : those of the loss, fixed from here on
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        For an unknown loss, a hyperparameter that it does not have, an unknown reduction.
+
+    Examples
+    --------
+    >>> criterion = as_torch("softmax_cross_entropy", label_smoothing=0.1)
+    >>> criterion
+    Criterion(softmax_cross_entropy, reduction='mean', label_smoothing=0.1)
+    >>> logits = torch.zeros(2, 3, requires_grad=True)
+    >>> criterion(logits, torch.tensor([0, 2])).backward()
+    >>> logits.grad.shape
+    torch.Size([2, 3])
+    """
+    return Criterion(LOSSES[name], reduction, hyperparameters)
+
+
+class Criterion(torch.nn.Module):
+    """A loss with its reduction and hyperparameters; call it as ``criterion(prediction, target)``.
+
+    An optional third argument, `weights`, has the shape of the unreduced values. The gradient with
+    respect to the prediction is the one derived in the book, not autograd's; target and weights
+    get none.
+    """
+
+    def __init__(self, loss, reduction, hyperparameters):
+        super().__init__()
+        loss.check_hyperparameters(hyperparameters)
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+        self.loss = loss
+        self.options = {"reduction": reduction, **hyperparameters}
+
+    def forward(self, prediction, target, weights=None):
+        return _HandDerived.apply(prediction, target, weights, self.loss, self.options)
+
+    def __repr__(self):
+        options = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+        return f"Criterion({self.loss.name}, {options})"
+
+
+class _HandDerived(torch.autograd.Function):
+    """Forward computes value and gradient together; backward only multiplies."""
+
+    @staticmethod
+    def forward(ctx, prediction, target, weights, loss, options):
+        value, gradient = loss.value_and_grad(prediction, target, weights=weights, **options)
+        ctx.save_for_backward(gradient)
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, upstream):
+        (gradient,) = ctx.saved_tensors
+        # An unreduced loss hands back one number per value; the class axis has still to be matched.
+        missing = gradient.ndim - upstream.ndim
+        upstream = upstream.reshape(upstream.shape + (1,) * missing)
+        return upstream * gradient, None, None, None, None
