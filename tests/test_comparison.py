@@ -1,0 +1,126 @@
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from lossbook.comparison import holm, mean_interval, paired_difference, wilson_interval
+
+# A busy machine may pause in the middle of any example.
+unhurried = settings(deadline=None)
+
+levels = st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99, 0.999])
+
+# SciPy takes another road to the same float64 result: its quantiles are good to about 1e-14, and
+# the mean of a few draws of size 1 is rounded at 1e-16.
+CLOSE = {"rel": 1e-11, "abs": 1e-13}
+
+
+@unhurried
+@given(st.integers(2, 30), st.integers(0, 2**32 - 1), levels)
+def test_mean_interval_matches_scipy(n, seed, level):
+    values = np.random.default_rng(seed).normal(1.0, 0.3, n)
+    low, high = stats.t.interval(level, n - 1, loc=values.mean(), scale=stats.sem(values))
+    assert tuple(mean_interval(values, level)) == pytest.approx((values.mean(), low, high), **CLOSE)
+
+
+@unhurried
+@given(st.integers(2, 30), st.integers(0, 2**32 - 1), levels)
+def test_paired_difference_matches_scipy(n, seed, level):
+    a, b = np.random.default_rng(seed).normal(1.0, 0.3, (2, n))
+    expected = stats.ttest_rel(a, b)
+    interval = expected.confidence_interval(level)
+    assert tuple(paired_difference(a, b, level)) == pytest.approx(
+        (np.mean(a - b), interval.low, interval.high, expected.pvalue), **CLOSE
+    )
+
+
+@unhurried
+@given(st.integers(1, 10_000), st.data(), levels)
+def test_wilson_interval_matches_scipy(n, data, level):
+    successes = data.draw(st.integers(0, n))
+    expected = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
+    result = wilson_interval(successes, n, level)
+    assert tuple(result) == pytest.approx((successes / n, expected.low, expected.high), **CLOSE)
+    assert 0 <= result.low <= result.estimate <= result.high <= 1
+
+
+def test_wilson_interval_is_exact_at_the_ends():
+    for n in range(1, 200):
+        assert wilson_interval(0, n).low == 0.0
+        assert wilson_interval(n, n).high == 1.0
+        assert wilson_interval(0, n).high > 0.0
+
+
+@unhurried
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=6))
+def test_holm_is_the_closed_bonferroni_test(hundredths):
+    p_values = np.array(hundredths) / 100
+    indices = range(len(p_values))
+    # An adjusted p-value is the largest Bonferroni p-value of any set of tests that holds this one.
+    sets = [s for size in range(1, len(p_values) + 1) for s in combinations(indices, size)]
+    expected = [
+        max(min(1.0, len(s) * min(p_values[list(s)])) for s in sets if i in s) for i in indices
+    ]
+    # The same products of the same numbers: only 1 rounding each.
+    assert holm(p_values) == pytest.approx(expected, rel=1e-15)
+
+
+def test_holm_keeps_the_order_given_and_the_input():
+    p_values = np.array([0.5, 0.001, 0.02])
+    assert holm(p_values) == pytest.approx([0.5, 0.003, 0.04], rel=1e-15)
+    assert p_values.tolist() == [0.5, 0.001, 0.02]
+
+
+def test_equal_draws_give_a_point():
+    # The mean of three times 0.1 is rounded; no spread may come of that.
+    interval = mean_interval([0.1, 0.1, 0.1])
+    assert interval.low == interval.high == interval.estimate
+    assert paired_difference([2.0, 3.0], [1.0, 2.0]) == (1.0, 1.0, 1.0, 0.0)
+    same = paired_difference([1.0, 2.0], [1.0, 2.0])
+    assert same[:3] == (0.0, 0.0, 0.0)
+    assert math.isnan(same.p_value)
+
+
+def test_the_interval_covers_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    hits = 0
+    for _ in range(2000):
+        _, low, high = mean_interval(generator.normal(size=5), 0.9)
+        hits += low <= 0 <= high
+    # 2000 draws of probability 0.9 have a standard deviation of 0.0067: four of them.
+    assert hits / 2000 == pytest.approx(0.9, abs=0.027)
+
+
+def test_nan_in_gives_nan_out():
+    assert all(math.isnan(value) for value in mean_interval([1.0, math.nan, 2.0]))
+    assert all(math.isnan(value) for value in mean_interval([math.nan, math.nan]))
+    assert all(math.isnan(value) for value in paired_difference([1.0, math.nan], [0.0, 1.0]))
+    assert np.isnan(holm([0.1, math.nan])).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: mean_interval([1.0]), ValueError, "values must have .* at least 2 values"),
+        (lambda: mean_interval([[1.0, 2.0]]), ValueError, r"got shape \(1, 2\)"),
+        (lambda: mean_interval(["a", "b"]), TypeError, "values must hold real numbers"),
+        (lambda: mean_interval([1.0, 2.0], 95), ValueError, r"level must be a number in \(0, 1\)"),
+        (lambda: mean_interval([1.0, 2.0], 1.0), ValueError, "level must be .* got 1.0"),
+        (lambda: paired_difference([1.0, 2.0], [1.0]), ValueError, "^b must have"),
+        (lambda: paired_difference([1.0, 2.0], [1.0, 2.0, 3.0]), ValueError, "b has shape"),
+        (lambda: wilson_interval(3, 2), ValueError, r"successes must lie in \[0, 2\], got 3"),
+        (lambda: wilson_interval(-1, 2), ValueError, r"successes must lie in \[0, 2\], got -1"),
+        (lambda: wilson_interval(0, 0), ValueError, "n must be at least 1, got 0"),
+        (lambda: wilson_interval(0.99, 10), TypeError, "successes must be an integer, got 0.99"),
+        (lambda: wilson_interval(1, 2, 0.0), ValueError, "level must be"),
+        (lambda: holm([]), ValueError, "p_values must have .* at least 1 value,"),
+        (lambda: holm([0.5, 1.5]), ValueError, r"p_values must lie in \[0, 1\], got 1.5"),
+    ],
+)
+def test_bad_input_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

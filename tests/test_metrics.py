@@ -1,0 +1,300 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from sklearn import calibration
+from sklearn import metrics as reference
+
+from lossbook.metrics import (
+    accuracy,
+    average_precision,
+    confusion_matrix,
+    expected_calibration_error,
+    iou,
+    precision_recall_curve,
+    precision_recall_f1,
+    reliability_curve,
+    top_k_accuracy,
+)
+
+# A busy machine may pause in the middle of any example.
+unhurried = settings(deadline=None)
+
+# Both sides are short sums and quotients of the same float64 numbers, at most 40 of them: they may
+# differ by the order of summation, a few units of 1e-16.
+CLOSE = {"rel": 1e-13, "abs": 1e-15}
+
+
+@st.composite
+def id_pairs(draw, classes=4):
+    length = draw(st.integers(1, 40))
+    ids = st.lists(st.integers(0, classes - 1), min_size=length, max_size=length)
+    return np.array(draw(ids)), np.array(draw(ids))
+
+
+@st.composite
+def scored_labels(draw):
+    """Scores out of a few values, so that ties occur, and labels with at least one positive."""
+    length = draw(st.integers(1, 40))
+    scores = draw(st.lists(st.integers(0, 8), min_size=length, max_size=length))
+    labels = draw(st.lists(st.booleans(), min_size=length, max_size=length))
+    assume(any(labels))
+    return np.array(scores) / 8, np.array(labels)
+
+
+@st.composite
+def probability_rows(draw, classes=4):
+    length = draw(st.integers(1, 40))
+    seed = draw(st.integers(0, 2**32 - 1))
+    generator = np.random.default_rng(seed)
+    return (
+        generator.dirichlet(np.full(classes, 0.3), length),
+        generator.integers(0, classes, length),
+    )
+
+
+# Against scikit-learn -----------------------------------------------------------------------------
+
+
+@unhurried
+@given(id_pairs())
+def test_accuracy_and_confusion_match_scikit_learn(pair):
+    predicted, ids = pair
+    assert accuracy(predicted, ids) == reference.accuracy_score(ids, predicted)
+    np.testing.assert_array_equal(
+        confusion_matrix(predicted, ids, classes=4),
+        reference.confusion_matrix(ids, predicted, labels=range(4)),
+    )
+
+
+@unhurried
+@given(id_pairs(), st.sampled_from([0.0, 1.0]))
+def test_precision_recall_f1_per_class_and_macro_match_scikit_learn(pair, undefined):
+    predicted, ids = pair
+    classes = range(max(predicted.max(), ids.max()) + 1)
+    expected = reference.precision_recall_fscore_support(
+        ids, predicted, labels=classes, average=None, zero_division=undefined
+    )
+    per_class = precision_recall_f1(predicted, ids, average="none", undefined=undefined)
+    for ours, theirs in zip(per_class, expected, strict=False):
+        assert ours == pytest.approx(theirs, **CLOSE)
+    expected = reference.precision_recall_fscore_support(
+        ids, predicted, average="macro", zero_division=undefined
+    )
+    macro = precision_recall_f1(predicted, ids, average="macro", undefined=undefined)
+    assert tuple(macro) == pytest.approx(expected[:3], **CLOSE)
+
+
+@unhurried
+@given(id_pairs(classes=2))
+def test_binary_precision_recall_f1_matches_scikit_learn(pair):
+    predicted, ids = pair
+    expected = reference.precision_recall_fscore_support(
+        ids, predicted, average="binary", zero_division=np.nan
+    )
+    assert tuple(precision_recall_f1(predicted, ids)) == pytest.approx(
+        expected[:3], nan_ok=True, **CLOSE
+    )
+
+
+@unhurried
+@given(scored_labels())
+def test_average_precision_and_curve_match_scikit_learn(pair):
+    scores, labels = pair
+    expected = reference.average_precision_score(labels, scores)
+    assert average_precision(scores, labels) == pytest.approx(expected, **CLOSE)
+    precision, recall, threshold = reference.precision_recall_curve(labels, scores)
+    curve = precision_recall_curve(scores, labels)
+    # scikit-learn goes from the lowest threshold up and adds the point (recall 0, precision 1).
+    np.testing.assert_array_equal(curve.threshold, threshold[::-1])
+    assert curve.precision == pytest.approx(precision[-2::-1], **CLOSE)
+    assert curve.recall == pytest.approx(recall[-2::-1], **CLOSE)
+
+
+@unhurried
+@given(probability_rows(), st.integers(1, 4))
+def test_top_k_matches_scikit_learn(pair, k):
+    probabilities, ids = pair
+    # scikit-learn warns that k = 4 of 4 classes is always 1; here it is simply so.
+    expected = 1.0
+    if k < 4:
+        expected = reference.top_k_accuracy_score(ids, probabilities, k=k, labels=range(4))
+    assert top_k_accuracy(probabilities, ids, k) == pytest.approx(expected, **CLOSE)
+
+
+@unhurried
+@given(probability_rows(), st.integers(1, 20))
+def test_reliability_curve_matches_scikit_learn(pair, bins):
+    probabilities, ids = pair
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == ids
+    assume(0 < correct.sum() < len(correct))  # scikit-learn insists on both labels
+    accuracies, confidences = calibration.calibration_curve(correct, confidence, n_bins=bins)
+    for curve in (
+        reliability_curve(probabilities, ids, bins=bins),
+        reliability_curve(confidence, correct, bins=bins),
+    ):
+        used = curve.count > 0
+        assert curve.count.sum() == len(ids)
+        assert curve.accuracy[used] == pytest.approx(accuracies, **CLOSE)
+        assert curve.confidence[used] == pytest.approx(confidences, **CLOSE)
+        assert np.isnan(curve.accuracy[~used]).all()
+        assert np.isnan(curve.confidence[~used]).all()
+
+
+@unhurried
+@given(probability_rows(), st.integers(1, 20))
+def test_calibration_error_is_the_sum_written_out(pair, bins):
+    probabilities, ids = pair
+    total = 0.0
+    for m in range(1, bins + 1):
+        rows = [
+            (row.max(), int(row.argmax() == own))
+            for row, own in zip(probabilities, ids, strict=True)
+            if (m - 1) / bins < row.max() <= m / bins
+        ]
+        total += abs(sum(hit - claim for claim, hit in rows)) / len(ids)
+    assert expected_calibration_error(probabilities, ids, bins=bins) == pytest.approx(
+        total, rel=1e-12, abs=1e-14
+    )  # The total cancels within a bin, so the rounding is that of 40 terms of size 1.
+
+
+@unhurried
+@given(st.integers(1, 30), st.integers(0, 2**32 - 1))
+def test_iou_matches_scikit_learn(length, seed):
+    a, b = np.random.default_rng(seed).integers(0, 2, (2, length))
+    expected = reference.jaccard_score(b, a, zero_division=1.0)
+    assert iou(a, b) == iou(b, a) == pytest.approx(expected, **CLOSE)
+
+
+# By hand ------------------------------------------------------------------------------------------
+
+
+def test_confusion_matrix_has_true_classes_in_rows():
+    np.testing.assert_array_equal(confusion_matrix([1, 1, 1], [0, 0, 1]), [[0, 2], [0, 1]])
+    np.testing.assert_array_equal(
+        confusion_matrix([1], [0], classes=3), [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+    )
+
+
+def test_binary_counts_by_hand():
+    # 2 true positives, 1 false positive, 3 false negatives, 1 true negative.
+    predicted, labels = [1, 1, 1, 0, 0, 0, 0], [1, 1, 0, 1, 1, 1, 0]
+    precision, recall, f1 = precision_recall_f1(predicted, labels)
+    assert (precision, recall, f1) == pytest.approx((2 / 3, 2 / 5, 4 / 8), **CLOSE)
+
+
+def test_undefined_ratios():
+    nothing_predicted = precision_recall_f1([0, 0], [0, 1])
+    assert math.isnan(nothing_predicted.precision)
+    assert nothing_predicted[1:] == (0.0, 0.0)
+    nothing_true = precision_recall_f1([0, 1], [0, 0])
+    assert math.isnan(nothing_true.recall)
+    assert (nothing_true.precision, nothing_true.f1) == (0.0, 0.0)
+    assert all(math.isnan(value) for value in precision_recall_f1([0, 0], [0, 0]))
+    assert precision_recall_f1([0, 0], [0, 1], undefined=0.0).precision == 0.0
+    assert math.isnan(average_precision([0.2, 0.1], [0, 0]))
+    assert iou([0, 0], [0, 0]) == 1.0
+
+
+def test_macro_leaves_out_absent_classes_and_keeps_undefined_ones():
+    # Class 1 does not occur; class 2 occurs and is never predicted.
+    macro = precision_recall_f1([0, 0], [0, 2], average="macro")
+    assert math.isnan(macro.precision)
+    assert macro.recall == 0.5
+    assert macro.f1 == pytest.approx((2 / 3 + 0) / 2, **CLOSE)
+
+
+def test_top_k_ranks_ties_by_class_id_as_argmax_does():
+    scores = np.zeros((3, 3))
+    assert top_k_accuracy(scores, [0, 1, 2], 1) == pytest.approx(1 / 3, **CLOSE)
+    assert top_k_accuracy(scores, [0, 1, 2], 2) == pytest.approx(2 / 3, **CLOSE)
+    generator = np.random.default_rng(0)
+    scores, ids = generator.integers(0, 3, (200, 5)), generator.integers(0, 5, 200)
+    assert top_k_accuracy(scores, ids, 1) == accuracy(scores.argmax(axis=1), ids)
+
+
+def test_a_constant_score_has_the_prevalence_as_average_precision():
+    assert average_precision(np.full(8, 0.5), [1, 0, 0, 0, 0, 1, 0, 0]) == 0.25
+
+
+def test_a_confidence_on_an_edge_belongs_to_the_lower_bin():
+    curve = reliability_curve([0.0, 0.5, 0.5001, 1.0], [0, 1, 0, 1], bins=2)
+    assert curve.count.tolist() == [2, 2]
+    assert curve.accuracy.tolist() == [0.5, 0.5]
+    assert curve.confidence == pytest.approx([0.25, 0.75005], **CLOSE)
+
+
+def test_calibration_error_by_hand():
+    # Bin 2 of 2: claims 0.9 and 0.7, one right: |0.5 - 0.8|. Bin 1: claim 0.4, right: |1 - 0.4|.
+    rows = [[0.9, 0.05, 0.05], [0.7, 0.2, 0.1], [0.3, 0.4, 0.3]]
+    error = expected_calibration_error(rows, [0, 1, 1], bins=2)
+    assert error == pytest.approx(2 / 3 * 0.3 + 1 / 3 * 0.6, **CLOSE)
+
+
+# Inputs -------------------------------------------------------------------------------------------
+
+
+def test_nan_in_gives_nan_out():
+    nan = math.nan
+    assert math.isnan(top_k_accuracy([[nan, 0.0], [0.0, 1.0]], [0, 1], 1))
+    assert math.isnan(average_precision([nan, 0.5, 0.7], [1, 0, 1]))
+    assert all(np.isnan(part).all() for part in precision_recall_curve([nan, 0.5], [1, 0]))
+    for probabilities in ([[nan, 0.5], [0.5, 0.5]], [nan, 0.5]):
+        assert math.isnan(expected_calibration_error(probabilities, [0, 1]))
+        assert all(np.isnan(part).all() for part in reliability_curve(probabilities, [0, 1]))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
+def test_torch_tensors_and_every_integer_dtype(dtype):
+    ids = torch.tensor([0, 2, 1, 1], dtype=dtype)
+    predicted = torch.tensor([0, 1, 1, 2], dtype=torch.int64)
+    logits = torch.nn.functional.one_hot(predicted, 3).to(torch.float32) * 2
+    assert accuracy(predicted, ids) == 0.5
+    assert confusion_matrix(predicted, ids).trace() == 2
+    assert top_k_accuracy(logits, ids, 1) == 0.5
+    probabilities = torch.softmax(logits, dim=1)
+    claim = probabilities.max().item()
+    # The rows' softmax may differ by units of 6e-8, float32's rounding.
+    assert expected_calibration_error(probabilities, ids) == pytest.approx(claim - 0.5, rel=1e-6)
+    mask = torch.tensor([True, False, True])
+    assert iou(mask, mask) == 1.0
+    assert average_precision(torch.tensor([0.9, 0.1, 0.8]), mask) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: accuracy([], []), ValueError, "predicted_ids must not be empty"),
+        (lambda: accuracy([0, 1], [0]), ValueError, r"ids has shape \(1,\) but predicted_ids"),
+        (lambda: accuracy([[0], [1]], [0, 1]), ValueError, "must be the same"),
+        (lambda: accuracy([0.9, 0.1], [1, 0]), TypeError, "scores become class ids by argmax"),
+        (lambda: top_k_accuracy([[0.1, 0.9]], [2], 1), ValueError, r"class ids in \[0, 1\], got 2"),
+        (lambda: top_k_accuracy([[0.1, 0.9]], [1], 3), ValueError, r"k must be .* \[1, 2\], got 3"),
+        (lambda: top_k_accuracy([[0.1, 0.9]], [1], 0), ValueError, "k must be .* got 0"),
+        (lambda: top_k_accuracy([0.1, 0.9], [1], 1), ValueError, r"shape \(N, C\), got \(2,\)"),
+        (lambda: confusion_matrix([-1], [0]), ValueError, r"\[0, 0\], got -1"),
+        (lambda: confusion_matrix([3], [0], classes=3), ValueError, r"\[0, 2\], got 3"),
+        (lambda: confusion_matrix([0], [0], classes=2.0), TypeError, "classes must be an integer"),
+        (lambda: precision_recall_f1([2], [0]), ValueError, "predicted_ids must be 0 or 1, got 2"),
+        (lambda: precision_recall_f1([0], [2]), ValueError, "^ids must be 0 or 1, got 2"),
+        (lambda: precision_recall_f1([0], [0], average="micro"), ValueError, "average must be"),
+        (lambda: average_precision([0.5], [2]), ValueError, "labels must be 0 or 1, got 2"),
+        (lambda: average_precision([0.5], [math.nan]), ValueError, "must be 0 or 1, got nan"),
+        (lambda: average_precision([0.5, 0.2], [1]), ValueError, "labels has shape"),
+        (lambda: average_precision([], []), ValueError, "scores must not be empty"),
+        (lambda: average_precision(["a"], [1]), TypeError, "scores must hold real numbers"),
+        (lambda: reliability_curve([[2.0, -1.0]], [0]), ValueError, r"lie in \[0, 1\], got 2.0"),
+        (lambda: reliability_curve([[0.9, 0.3]], [0]), ValueError, "sum to 1 along the last axis"),
+        (lambda: reliability_curve([1.5], [0]), ValueError, r"lie in \[0, 1\], got 1.5"),
+        (lambda: reliability_curve([0.5], [0], bins=0), ValueError, "bins must be .* got 0"),
+        (lambda: iou([0, 2], [0, 1]), ValueError, "prediction must be 0 or 1, got 2"),
+        (lambda: iou([0.4], [1]), ValueError, "prediction must be 0 or 1, got 0.4"),
+        (lambda: iou([0, 1], [[0, 1]]), ValueError, "must be the same"),
+    ],
+)
+def test_bad_input_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
