@@ -1,0 +1,206 @@
+"""Values of SymPy expressions in interval arithmetic, so that rounding never refutes a line."""
+
+import functools
+import itertools
+import math
+
+import mpmath
+import sympy as sp
+from mpmath.ctx_iv import MPIntervalContext
+from sympy.core.relational import Relational
+
+KINKED = (sp.Abs, sp.sign, sp.Heaviside, sp.Max, sp.Min)
+
+
+class Undefined(Exception):
+    """The expression has no finite real value here."""
+
+
+class Unresolved(Exception):
+    """The value cannot be told with so few digits."""
+
+
+class Enclosure:
+    """Evaluates an expression at a point of rational numbers: the true value is inside the result.
+
+    A function is evaluated by the method `_at_<its name>`, or else by mpmath.
+    """
+
+    def __init__(self, digits):
+        self.digits = digits
+        self.iv = MPIntervalContext()
+        self.iv.dps = digits
+
+    def value(self, expr, point, taken=None):
+        """The interval of `expr` at `point`; `Piecewise` branches on the way go into `taken`."""
+        self.point, self.known = point, {}
+        self.taken = set() if taken is None else taken
+        return self._value(expr)
+
+    def sign(self, expr, point):
+        """-1, 0 or 1: the sign of `expr` at `point`, with certainty."""
+        self.point, self.known, self.taken = point, {}, set()
+        return self._sign(expr)
+
+    def _value(self, expr):
+        if expr not in self.known:
+            value = self._evaluate(expr)
+            if not value.delta < mpmath.inf:
+                raise Unresolved
+            self.known[expr] = value
+        return self.known[expr]
+
+    def _evaluate(self, expr):
+        if expr.is_Symbol:
+            expr = self.point[expr]
+        if expr.is_Rational:
+            return self.iv.mpf(expr.p) / expr.q
+        if isinstance(expr, sp.NumberSymbol):
+            with mpmath.workdps(self.digits + 5):
+                return self._spanned([mpmath.mpf(str(expr.evalf(self.digits + 5)))])
+        if not expr.args:
+            raise Undefined
+        return getattr(self, f"_at_{type(expr).__name__}", self._at_function)(expr)
+
+    def _sign(self, expr):
+        value = self._value(expr)
+        if value.a > 0 or value.b < 0:
+            return 1 if value.a > 0 else -1
+        exact = expr.xreplace(self.point)
+        if not exact.is_Rational:
+            raise Unresolved
+        return int(sp.sign(exact))
+
+    def _spanned(self, ends):
+        """The interval from the least of `ends` to the greatest, with room for their rounding."""
+        if not all(mpmath.im(end) == 0 and mpmath.isfinite(end) for end in ends):
+            raise Undefined
+        ends = [mpmath.re(end) for end in ends]
+        room = max(map(abs, ends)) * mpmath.mpf(10) ** (3 - self.digits)
+        return self.iv.mpf([min(ends) - room, max(ends) + room])
+
+    def _at_function(self, expr):
+        # Arguments are so narrow that between their ends a smooth function bends by less than the
+        # room for rounding: its values at the ends suffice.
+        arguments = [self._value(argument) for argument in expr.args]
+        function = _numeric(expr.func, len(arguments))
+        with mpmath.workdps(self.digits + 10):
+            corners = itertools.product(*((mpmath.mpf(x.a), mpmath.mpf(x.b)) for x in arguments))
+            try:
+                return self._spanned([function(*corner) for corner in corners])
+            except (ValueError, ZeroDivisionError):
+                raise Undefined from None
+            except (OverflowError, mpmath.NoConvergence):
+                raise Unresolved from None
+
+    def _at_Add(self, expr):
+        return sum(map(self._value, expr.args), self.iv.zero)
+
+    def _at_Mul(self, expr):
+        return math.prod(map(self._value, expr.args), start=self.iv.one)
+
+    def _at_Pow(self, expr):
+        base, power = self._value(expr.base), expr.exp.xreplace(self.point)
+        if power.is_Integer and abs(power) < 10**9:
+            if power < 0 and base.a <= 0 <= base.b and self._sign(expr.base) == 0:
+                raise Undefined
+            return base ** int(power)
+        if base.a > 0:
+            return self._exponential(self._value(expr.exp) * self.iv.log(base))
+        if self._sign(expr.base) != 0 or self._sign(expr.exp) <= 0:
+            raise Undefined
+        return self.iv.zero
+
+    def _at_exp(self, expr):
+        return self._exponential(self._value(expr.args[0]))
+
+    def _exponential(self, exponent):
+        # Beyond this the digits of the result's own exponent could fill the memory.
+        if not abs(exponent) < 1e40:
+            raise Unresolved
+        return self.iv.exp(exponent)
+
+    def _at_log(self, expr):
+        value = self._value(expr.args[0])
+        if value.a > 0:
+            return self.iv.log(value)
+        raise Unresolved if self._sign(expr.args[0]) > 0 else Undefined
+
+    def _at_Abs(self, expr):
+        return abs(self._value(expr.args[0]))
+
+    def _at_sign(self, expr):
+        return self.iv.mpf(self._sign(expr.args[0]))
+
+    def _at_Heaviside(self, expr):
+        side = self._sign(expr.args[0])
+        return self._value(expr.args[1]) if side == 0 else self.iv.mpf(max(side, 0))
+
+    def _at_DiracDelta(self, expr):
+        if self._sign(expr.args[0]) == 0:
+            raise Undefined
+        return self.iv.zero
+
+    def _at_KroneckerDelta(self, expr):
+        return self.iv.mpf(int(self._sign(expr.args[0] - expr.args[1]) == 0))
+
+    def _at_Max(self, expr):
+        values = [self._value(argument) for argument in expr.args]
+        return self.iv.mpf([max(x.a for x in values), max(x.b for x in values)])
+
+    def _at_Min(self, expr):
+        values = [self._value(argument) for argument in expr.args]
+        return self.iv.mpf([min(x.a for x in values), min(x.b for x in values)])
+
+    def _at_Piecewise(self, expr):
+        for index, (value, condition) in enumerate(expr.args):
+            if self._holds(condition):
+                self.taken.add((expr, index))
+                return self._value(value)
+        raise Undefined
+
+    def _holds(self, condition):
+        if condition in (sp.true, sp.false):
+            return bool(condition)
+        if isinstance(condition, Relational):
+            return bool(condition.func(self._sign(difference(condition)), 0))
+        if isinstance(condition, sp.Not):
+            return not self._holds(condition.args[0])
+        decisive, unresolved = isinstance(condition, sp.Or), False
+        for part in condition.args:
+            try:
+                if self._holds(part) is decisive:
+                    return decisive
+            except Unresolved:
+                unresolved = True
+        if unresolved:
+            raise Unresolved
+        return not decisive
+
+
+@functools.cache
+def _numeric(function, count):
+    arguments = sp.symbols(f"x:{count}")
+    return sp.lambdify(arguments, function(*arguments), "mpmath")
+
+
+@functools.cache
+def difference(relation):
+    """Left side less right side: the relation turns where this is zero."""
+    return relation.lhs - relation.rhs
+
+
+# More digits where fewer leave a comparison open.
+ENCLOSURES = tuple(map(Enclosure, (50, 100, 300)))
+
+
+def known_value(expr, point):
+    """The interval of `expr` at `point`, or None where it has no finite real value."""
+    for enclosure in ENCLOSURES:
+        try:
+            return enclosure.value(expr, point)
+        except Undefined:
+            return None
+        except Unresolved:
+            continue
+    return None

@@ -1,0 +1,407 @@
+"""The chain of lines: what is written, refused and shown."""
+
+import re
+from dataclasses import dataclass
+
+import sympy as sp
+
+from lossbook.derivation.proof import has_one_root, proves, proves_limit
+from lossbook.derivation.reading import Reader
+from lossbook.derivation.trial import Trial, approaches, misses_limit, other_root
+from lossbook.derivation.wording import where
+
+RELATIONS = {"=": "=", "<=": r"\le", ">=": r"\ge"}
+DENIALS = {"=": "is not equal to", "<=": "is not at least", ">=": "is not at most"}
+
+
+class DerivationError(ValueError):
+    """A line that does not follow from the one before it.
+
+    Attributes
+    ----------
+    line : int
+        Number of the refused line.
+    counterexample : dict
+        Values of the symbols where it fails, by name; empty where no single point shows it.
+    """
+
+    def __init__(self, message, line, counterexample=None):
+        super().__init__(message)
+        self.line = line
+        self.counterexample = counterexample or {}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row; `expr` is None in a line of prose, `before` stands in front of the expression."""
+
+    expr: sp.Expr | None
+    reason: str
+    mark: str
+    before: str = ""
+    before_latex: str = ""
+
+
+class Derivation:
+    r"""A chain of expressions, each checked against the one before it.
+
+    A line is an ordinary SymPy expression, shown as it was written; a `Derivative`, `Sum`, `Limit`
+    or `Integral` in it is carried out for the check alone. A step is first tried at points, in
+    interval arithmetic, so that a counterexample is never a rounding error. Then SymPy is asked for
+    a proof, which turns the mark from "sampled" into "proved".
+
+    Parameters
+    ----------
+    expr : sympy.Expr
+        The first line.
+    reason : str
+        Why the derivation may start there, for instance "definition".
+    given : list of sympy.Eq, optional
+        Definitions that hold throughout: a symbol, `p(z)` or `p[k]` on the left, which stands for
+        the right side in every check. In `Derivative(expr, p)` the symbol `p` stays a variable.
+        SymPy takes a symbol for a constant: write `p(z)` where `Derivative(expr, z)` has to see
+        that it depends on `z`.
+    domain : dict, optional
+        The values each symbol can take: a SymPy set, or a Python set of numbers. For an
+        `IndexedBase`: a set for every entry, "one-hot", or "simplex" (positive entries that sum to
+        one); the last index is that of the class. For an index: its range, such as `(1, K)`. A
+        symbol left out is real, or what its own assumptions say.
+    lhs : str or sympy.Expr, optional
+        Name of the quantity that the lines compute; a string is LaTeX.
+
+    Raises
+    ------
+    DerivationError
+        When a line does not follow from the one before. The message names the line and gives a
+        counterexample. The line is not added, so that another can be tried.
+    TypeError, ValueError
+        When an argument is not what is described here.
+
+    Notes
+    -----
+    A step is tried at 64 seeded points of the domain, 1e-6 to 1e6 in size; at half of them or more
+    both lines must have a finite real value, known to 30 digits. Wherever a `Piecewise`, `Abs`,
+    `Max` or `sign` changes branch, points are added inside each branch, close to both sides of the
+    boundary, and on it. In a step that is not proved, a branch that no point reaches is an error,
+    unless it is empty.
+
+    A line without a finite real value where the other line has one refutes the step, except on a
+    boundary or at an end of the domain. A line with a `Derivative` is not compared on a boundary:
+    at a kink the derivative does not exist, and which value to use there is a choice to be argued.
+
+    A sum to a symbolic limit `K` is checked for K = 2, 3 and 5, with every value of each free
+    index. A decimal such as 0.1 is read as one tenth.
+
+    Examples
+    --------
+    >>> import sympy as sp
+    >>> p, t = sp.symbols("p t")
+    >>> d = Derivation(sp.Derivative((p - t)**2, p), "definition")
+    >>> d.step(2*(p - t), "power rule")
+    1  Derivative((p - t)**2, p)  definition  start
+    2  = 2*p - 2*t                power rule  proved
+    1 proved
+    >>> d.step(2*p - t, "collect")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    lossbook.derivation.lines.DerivationError: line 3 is not equal to line 2: at p = ...
+    """
+
+    def __init__(self, expr, reason, *, given=(), domain=None, lhs=None):
+        if lhs is not None and not isinstance(lhs, (str, sp.Expr)):
+            raise TypeError(f"lhs must be LaTeX text or a SymPy expression, got {lhs!r}")
+        expr, reason = _expression(expr, "expr"), _words(reason, "reason")
+        self._reader = Reader(given, domain or {})
+        self._lhs = lhs
+        self._direction = "="
+        for values in self._reader.instances(expr)[0]:
+            self._reader.read(expr, values)
+        relation = "" if lhs is None else "="
+        self._lines = [Line(expr, reason, "start", relation, relation)]
+
+    @property
+    def first(self):
+        """The expression of the first line, as written."""
+        return self._lines[0].expr
+
+    @property
+    def last(self):
+        """The expression of the last line that has one, as written."""
+        return self._lines[self._last_number - 1].expr
+
+    @property
+    def marks(self):
+        """How each line after the first was checked."""
+        return [line.mark for line in self._lines[1:]]
+
+    @property
+    def counts(self):
+        """How many lines are proved, sampled (or checked for a few sizes) and argued."""
+        kinds = [mark.replace(":", "").split()[0] for mark in self.marks]
+        return {
+            "proved": kinds.count("proved"),
+            "sampled": kinds.count("sampled") + kinds.count("checked"),
+            "argued": kinds.count("argued"),
+        }
+
+    def step(self, expr, reason, relation="="):
+        """Add a line that equals the one before, or bounds it ("<=": the new line is larger)."""
+        expr, reason = _expression(expr, "expr"), _words(reason, "reason")
+        if relation not in RELATIONS:
+            raise ValueError(f"relation must be one of {', '.join(RELATIONS)}, got {relation!r}")
+        if {relation, self._direction} == {"<=", ">="}:
+            raise ValueError(
+                f"relation {relation!r} after {self._direction!r}: inequalities that turn round "
+                "say nothing about the first line and the last"
+            )
+        if expr == self.last:
+            raise DerivationError(
+                f"{self._here} repeats {self._before}: SymPy writes both as {expr}. To show a "
+                "form that SymPy changes at once, build it with evaluate=False",
+                self._number,
+            )
+        mark = self._check_step(expr, relation)
+        if relation != "=":
+            self._direction = relation
+        return self._add(Line(expr, reason, mark, relation, RELATIONS[relation]))
+
+    def solve(self, symbol, solution, reason):
+        """Set the line before to zero and conclude that `symbol` is `solution`, nothing else.
+
+        "proved" covers both halves. Where SymPy cannot show that there is no other zero, the sign
+        of the line before is sampled along `symbol`, at eight points of the other symbols.
+        """
+        symbol, reason = _symbol(symbol), _words(reason, "reason")
+        solution = _expression(solution, "solution")
+        mark = self._check_solution(symbol, solution)
+        self._direction = "="
+        latex = rf"= 0 \;\Rightarrow\; {sp.latex(symbol)} ="
+        return self._add(Line(solution, reason, mark, f"= 0 => {symbol} =", latex))
+
+    def limit(self, symbol, point, value, reason, direction="+-"):
+        """Let `symbol` go to `point` in the line before, from the sides that its domain has.
+
+        Values at distances from 1e-4 to 1e-32 must close in on `value` (far out: at 1e4 to 1e32;
+        to an infinite `value`: grow); SymPy's own limit then makes the mark "proved".
+        """
+        symbol, reason = _symbol(symbol), _words(reason, "reason")
+        point, value = _expression(point, "point"), _expression(value, "value")
+        if direction not in ("+", "-", "+-"):
+            raise ValueError(f'direction must be "+", "-" or "+-", got {direction!r}')
+        mark = self._check_limit(symbol, point, value, direction)
+        self._direction = "="
+        side = "" if direction == "+-" or point.is_infinite else direction
+        latex = rf"\xrightarrow{{{sp.latex(symbol)} \to {sp.latex(point)}^{{{side}}}}}"
+        return self._add(Line(value, reason, mark, f"-> [{symbol} -> {point}{side}]", latex))
+
+    def argue(self, text):
+        """Add a line of prose for what cannot be stated as a checked step; it is counted."""
+        return self._add(Line(None, _words(text, "text"), "argued"))
+
+    def latex(self):
+        """The lines of algebra as one `aligned` environment."""
+        rows = [] if self._lhs is None else [f"& {_latex(self._lhs)}"]
+        for line in self._lines:
+            if line.expr is not None:
+                reason = re.sub(r"([#%&_{}])", r"\\\1", line.reason)
+                rows.append(rf"& {_latex_of(line)} && \text{{{reason}}}")
+        return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
+
+    def _repr_markdown_(self):
+        rows = ["| Line | Expression | Because | Check |", "|:--|:--|:--|:--|"]
+        if self._lhs is not None:
+            rows.append(f"| | {_math(_latex(self._lhs))} | | |")
+        for number, line in enumerate(self._lines, 1):
+            shown, because = _cell(line.reason), ""
+            if line.expr is not None:
+                shown, because = _math(_latex_of(line)), shown
+            rows.append(f"| {number} | {shown} | {because} | {line.mark} |")
+        about = self._reader.statement(lambda expr: _math(sp.latex(expr)))
+        parts = [about, "\n".join(rows), f"*{self._summary()}*"]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def __repr__(self):
+        rows = [("", str(self._lhs), "", "")] if self._lhs is not None else []
+        for number, line in enumerate(self._lines, 1):
+            shown, because = line.reason, ""
+            if line.expr is not None:
+                shown, because = f"{line.before} {line.expr}".strip(), shown
+            rows.append((str(number), shown, because, line.mark))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        about = self._reader.statement(str)
+        return "\n".join([*([about] if about else []), *table, self._summary()])
+
+    def _summary(self):
+        counts = [f"{count} {mark}" for mark, count in self.counts.items() if count]
+        return ", ".join(counts) or "no steps yet"
+
+    @property
+    def _number(self):
+        return len(self._lines) + 1
+
+    @property
+    def _last_number(self):
+        return max(n for n, line in enumerate(self._lines, 1) if line.expr is not None)
+
+    @property
+    def _here(self):
+        return f"line {self._number}"
+
+    @property
+    def _before(self):
+        return f"line {self._last_number}"
+
+    def _add(self, line):
+        self._lines.append(line)
+        return self
+
+    def _check_step(self, expr, relation):
+        def pair(values):
+            return self._reader.read(self.last, values), self._reader.read(expr, values)
+
+        claim = f"{self._here} {DENIALS[relation]} {self._before}"
+        sides = self._before, self._here
+        return self._check((self.last, expr), pair, relation, claim, sides, expr)
+
+    def _check_solution(self, symbol, solution):
+        reader, exprs = self._reader, (self.last, solution)
+        variable = reader.variable(symbol)
+
+        def pair(values):
+            root = reader.read(solution, values)
+            if root.has(variable):
+                raise ValueError(f"solution must not contain {symbol} itself, got {solution}")
+            return reader.read(self.last, values).xreplace({variable: root}), sp.S.Zero
+
+        claim, sides = f"{self._here} does not make {self._before} zero", (self._before, "zero")
+        mark = self._check(exprs, pair, "=", claim, sides, f"{symbol} = {solution}")
+        for values in reader.instances(*exprs)[0]:
+            function, root = reader.read(self.last, values), reader.read(solution, values)
+            if wrong := other_root(function, variable, root, reader, values):
+                claim = f"{self._here} is not the only zero of {self._before}"
+                self._refuse(claim, values, wrong, wrong.found[0], f"{symbol} = {solution}")
+            if mark == "proved" and not has_one_root(function, variable):
+                mark = "sampled: root proved, no other found"
+        return mark
+
+    def _check_limit(self, symbol, point, value, direction):
+        reader = self._reader
+        variable = reader.variable(symbol)
+        ways = approaches(reader.sets[variable], point, direction)
+        if not ways:
+            raise ValueError(
+                f"point {point} cannot be approached from direction {direction!r} in the domain "
+                f"{reader.sets[variable]} of {symbol}"
+            )
+        cases, sizes = reader.instances(self.last, value)
+        proved = not sizes
+        for values in cases:
+            function, target = reader.read(self.last, values), reader.read(value, values)
+            if wrong := misses_limit(function, variable, target, ways.values(), reader, values):
+                claim = f"{self._here} is not the limit of {self._before}"
+                found = f"{self._before} still gives {wrong.found[0]}"
+                self._refuse(claim, values, wrong, found, value)
+            proved = proved and proves_limit(function, variable, point, target, ways)
+        return _mark(proved, sizes, "sampled: near the limit")
+
+    def _check(self, exprs, pair, relation, claim, sides, written):
+        """Compare the two expressions of `pair(values)` in every case, and return the mark."""
+        reader = self._reader
+        # At a kink the derivative does not exist: SymPy's sign(0), say, is a convention.
+        skip_kinks = any(expr.has(sp.Derivative) for expr in exprs)
+        cases, sizes = reader.instances(*exprs)
+        proved, valid = not sizes, 0
+        for values in cases:
+            left, right = pair(values)
+            trial = Trial(left, right, relation, reader, values, len(cases), skip_kinks)
+            if wrong := trial.run():
+                gives = [f"{s} gives {v}" for s, v in zip(sides, wrong.found, strict=True)]
+                self._refuse(claim, values, wrong, " but ".join(gives), written)
+            if 2 * trial.usable < trial.tried:
+                self._give_up(
+                    f"only {trial.usable} of {trial.tried} points give both a finite real value; "
+                    "narrow the domain",
+                    written,
+                )
+            valid += trial.valid
+            proved = proved and proves(left, right, relation, reader.sets, skip_kinks)
+            branch = None if proved else trial.unreached()
+            if branch:
+                self._give_up(f"no point was found in the branch {tuple(branch)}", written)
+        return _mark(proved, sizes, f"sampled: {valid} points")
+
+    def _refuse(self, claim, values, wrong, found, written):
+        point = {**values, **wrong.point}
+        raise DerivationError(
+            f"{claim}: {where(point)}{found}. {self._here.capitalize()} reads: {written}",
+            self._number,
+            {str(symbol): value for symbol, value in point.items()},
+        )
+
+    def _give_up(self, why, written):
+        raise DerivationError(
+            f"{self._here} cannot be compared with {self._before}: {why}. "
+            f"{self._here.capitalize()} reads: {written}",
+            self._number,
+        )
+
+
+def _expression(value, name):
+    """`value` as a SymPy expression, or a clear refusal."""
+    try:
+        expr = sp.sympify(value, strict=True)
+    except sp.SympifyError:
+        expr = None
+    if not isinstance(expr, sp.Expr) or getattr(expr, "is_Matrix", False):
+        raise TypeError(
+            f"{name} must be a scalar SymPy expression, got {type(value).__name__}: {value!r}"
+        )
+    return expr
+
+
+def _symbol(value):
+    if not isinstance(value, sp.Symbol):
+        raise TypeError(f"symbol must be a SymPy Symbol, got {type(value).__name__}: {value!r}")
+    return value
+
+
+def _words(value, name):
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be text, got {type(value).__name__}: {value!r}")
+    if not value.strip():
+        raise ValueError(f"{name} must not be empty: every line needs one")
+    return " ".join(value.split())
+
+
+def _mark(proved, sizes, sampled):
+    if proved:
+        return "proved"
+    return f"checked for {sizes}" if sizes else sampled
+
+
+def _latex(lhs):
+    return lhs if isinstance(lhs, str) else sp.latex(lhs)
+
+
+def _latex_of(line):
+    return f"{line.before_latex} {sp.latex(line.expr)}".strip()
+
+
+def _math(latex):
+    """Inline mathematics that survives a Markdown table: a bare bar would end the cell."""
+    return rf"$\displaystyle {_barless(latex)}$"
+
+
+def _cell(text):
+    """Prose for a Markdown table, with mathematics between dollar signs."""
+    parts = text.split("$")
+    parts[::2] = [part.replace("|", "&#124;") for part in parts[::2]]
+    parts[1::2] = map(_barless, parts[1::2])
+    return "$".join(parts)
+
+
+def _barless(latex):
+    for plain, safe in ((r"\|", r"\Vert "), ("|", r"\vert "), ("<", r"\lt "), (">", r"\gt ")):
+        latex = latex.replace(plain, safe)
+    return latex.strip()

@@ -1,0 +1,216 @@
+"""Points of a domain: spread over it by a seeded generator, and placed around branch boundaries."""
+
+import functools
+import itertools
+import math
+
+import numpy as np
+import sympy as sp
+from sympy.core.relational import Relational
+
+from lossbook.derivation.enclosure import ENCLOSURES, KINKED, Undefined, Unresolved, difference
+
+MOST_BOUNDARIES = 200
+
+
+class Points:
+    """Points for `symbols`, whose values are in `sets`; `vectors` holds entries drawn together."""
+
+    def __init__(self, symbols, sets, vectors):
+        entries = {entry for _, vector in vectors for entry in vector}
+        self.symbols = sorted(symbols - entries, key=str)
+        self.sets, self.vectors = sets, vectors
+        self.random = np.random.default_rng(0)
+
+    def spread(self, count):
+        """All points, where they are no more than `count`; else moderate ones, then extreme."""
+        finite = all(isinstance(self.sets[symbol], sp.FiniteSet) for symbol in self.symbols)
+        if finite and not self.vectors:
+            choices = [sorted(self.sets[symbol]) for symbol in self.symbols]
+            if math.prod(map(len, choices)) <= count:
+                every = itertools.product(*choices)
+                return [dict(zip(self.symbols, chosen, strict=True)) for chosen in every]
+        return [self._draw(extreme=8 * n >= 5 * count) for n in range(count)]
+
+    def _draw(self, extreme):
+        point = {s: _draw(self.sets[s], self.random, extreme) for s in self.symbols}
+        for kind, entries in self.vectors:
+            if kind == "one-hot":
+                parts = np.eye(len(entries))[self.random.integers(len(entries))]
+            else:
+                # Fractions of a power of two sum to exactly one.
+                weights = self.random.dirichlet(np.ones(len(entries)))
+                parts = (1 + self.random.multinomial(1024 - len(entries), weights)) / 1024
+            point |= dict(zip(entries, map(sp.Rational, parts), strict=True))
+        return point
+
+    def ends(self, point):
+        """`point` moved to each end that belongs to the domain."""
+        for symbol in self.symbols:
+            values = self.sets[symbol]
+            if not isinstance(values, sp.FiniteSet):
+                for end in (values.inf, values.sup):
+                    if end.is_finite and end in values:
+                        yield point | {symbol: _rational(end)}
+
+    def line(self, point, symbol, boundaries):
+        """Points along `symbol` through `point`, each with whether it is on a boundary.
+
+        They lie inside every stretch between boundaries, close to both sides of each, and on it.
+        """
+        values = self.sets[symbol]
+        if isinstance(values, sp.FiniteSet):
+            return [(point | {symbol: value}, False) for value in sorted(values)]
+        zeros = sorted({x for g in boundaries for x in zeros_along(g, symbol, point, values)})
+        if not zeros:
+            return []
+        if values.is_subset(sp.S.Integers):
+            near = {sp.floor(zero) + n for zero in zeros for n in (-1, 0, 1, 2)}
+            return [(point | {symbol: n}, n in zeros) for n in sorted(near) if n in values]
+        low, high = (
+            _rational(end) if end.is_finite else zero + side * max(1, abs(zero))
+            for end, zero, side in ((values.inf, zeros[0], -1), (values.sup, zeros[-1], 1))
+        )
+        stops = sorted({low, *zeros, high})
+        found = [((a + b) / 2, False) for a, b in itertools.pairwise(stops)]
+        gaps = [b - a for a, b in itertools.pairwise(stops)]
+        for zero in zeros:
+            at = stops.index(zero)
+            step = min(gap / 1000 for gap in gaps[max(at - 1, 0) : at + 1])
+            step = min(step, max(1, abs(zero)) / sp.Integer(10) ** 9)
+            found += [(zero - step, False), (zero + step, False), (zero, True)]
+        return [(point | {symbol: x}, on) for x, on in found if x in values]
+
+
+def _draw(values, random, extreme):
+    """A random element with few digits: of size about one, or of any size."""
+    if isinstance(values, sp.FiniteSet):
+        return sorted(values)[random.integers(len(values))]
+    if isinstance(values, sp.Union):
+        parts = sorted(values.args, key=sp.default_sort_key)
+        return _draw(parts[random.integers(len(parts))], random, extreme)
+    low, high = values.inf, values.sup
+    side = int(random.choice([-1, 1]))
+    if values.is_subset(sp.S.Integers):
+        if low.is_finite and high.is_finite:
+            return sp.Integer(random.integers(int(low), int(high) + 1))
+        size = int(10 ** random.uniform(0, 4 if extreme else 1)) - 1
+        if low.is_finite or high.is_finite:
+            return low + size if low.is_finite else high - size
+        return sp.Integer(side * size)
+    if low.is_finite and high.is_finite:
+        part = 10 ** random.uniform(-6, -1) if extreme else random.uniform(0.01, 0.99)
+        part = sp.Rational(f"{part:.3g}")
+        part = 1 - part if extreme and side < 0 else part
+        return _rational(low) + (_rational(high) - _rational(low)) * part
+    size = 10 ** random.uniform(-6, 6) if extreme else random.uniform(0.05, 4)
+    size = sp.Rational(f"{size:.3g}")
+    if low.is_finite or high.is_finite:
+        return _rational(low) + size if low.is_finite else _rational(high) - size
+    return side * size
+
+
+def _rational(number):
+    return number if number.is_Rational else sp.Rational(str(number.evalf(60)))
+
+
+def boundaries_of(*exprs):
+    """Smooth functions that vanish where the branches of `exprs` change."""
+    functions = []
+    for node in itertools.chain(*map(sp.preorder_traversal, exprs)):
+        if isinstance(node, Relational):
+            functions.append(difference(node))
+        elif isinstance(node, (sp.Max, sp.Min)):
+            functions += [a - b for a, b in itertools.combinations(node.args, 2)]
+        elif isinstance(node, KINKED):
+            functions.append(node.args[0])
+    smooth = itertools.chain(*map(_smooth_pieces, dict.fromkeys(functions)))
+    distinct = dict.fromkeys(itertools.islice(smooth, MOST_BOUNDARIES))
+    return [function for function in distinct if function.free_symbols]
+
+
+def _smooth_pieces(expr):
+    """`expr` with each branch of each function in it that has a kink."""
+    kinked = sorted(expr.atoms(sp.Piecewise, *KINKED), key=sp.default_sort_key)
+    if not kinked:
+        yield expr
+        return
+    node = min(kinked, key=sp.count_ops)
+    if isinstance(node, sp.Piecewise):
+        pieces = [piece for piece, _ in node.args]
+    elif isinstance(node, (sp.Max, sp.Min)):
+        pieces = node.args
+    elif isinstance(node, sp.Abs):
+        pieces = [node.args[0], -node.args[0]]
+    else:
+        pieces = [sp.S.NegativeOne, sp.S.Zero, sp.S.One]
+    for piece in pieces:
+        yield from _smooth_pieces(expr.xreplace({node: piece}))
+
+
+@functools.cache
+def coefficients(function, symbol):
+    """Coefficients of a polynomial in `symbol`, the highest first; None if it is none."""
+    if not function.is_polynomial(symbol):
+        return None
+    return sp.Poly(function, symbol).all_coeffs()
+
+
+def zeros_along(function, symbol, point, values):
+    """Where `function` vanishes along `symbol`: exactly if rational, else to 30 digits or more."""
+    if not function.has(symbol):
+        return []
+    others = {s: x for s, x in point.items() if s != symbol}
+    numbers = [c.xreplace(others) for c in coefficients(function, symbol) or [sp.nan]]
+    if all(number.is_Rational for number in numbers):
+        polynomial = sp.Poly(numbers, symbol)
+        roots = [] if polynomial.is_zero else map(_rational, polynomial.real_roots())
+        return [root for root in roots if root in values]
+    along, grid = function.xreplace(others), _grid(values)
+    turns = _sign_changes(sp.diff(along, symbol), symbol, grid)
+    return _sign_changes(along, symbol, sorted({*grid, *turns}))
+
+
+@functools.cache
+def _grid(values):
+    """Rational numbers in all parts of a set of real numbers, in order."""
+    low, high = values.inf, values.sup
+    if low.is_finite and high.is_finite:
+        small = [sp.Rational(1, 10**k) for k in range(3, 10)]
+        parts = [sp.Rational(n, 40) for n in range(41)] + small + [1 - part for part in small]
+        grid = [_rational(low) + (_rational(high) - _rational(low)) * part for part in parts]
+    else:
+        sizes = [sp.Rational(n, 4) * 10**k for k in range(6) for n in (1, 2, 4, 7, 12, 20, 30)]
+        sizes += [sp.Rational(1, 10**k) for k in range(1, 10)]
+        grid = [side * size for side in (-1, 1) for size in sizes]
+        grid += [_rational(low) + size for size in sizes if low.is_finite]
+        grid += [_rational(high) - size for size in sizes if high.is_finite]
+    return sorted({x for x in grid if x in values})
+
+
+def _sign_changes(function, symbol, grid):
+    """Zeros of a smooth function between neighbours of the grid where it changes sign."""
+
+    def sign(x):
+        try:
+            return ENCLOSURES[0].sign(function, {symbol: x})
+        except (Undefined, Unresolved):
+            return None
+
+    signs = [sign(x) for x in grid]
+    zeros = [x for x, s in zip(grid, signs, strict=True) if s == 0]
+    for (a, sign_a), (b, sign_b) in itertools.pairwise(zip(grid, signs, strict=True)):
+        if sign_a and sign_b and sign_a != sign_b:
+            zeros.append(_bisected(sign, a, b))
+    return zeros
+
+
+def _bisected(sign, low, high):
+    sign_low = sign(low)
+    for _ in range(100):
+        middle = (low + high) / 2
+        found = sign(middle)
+        if not found:
+            break
+        low, high = (middle, high) if found == sign_low else (low, middle)
+    return middle

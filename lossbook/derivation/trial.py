@@ -1,0 +1,209 @@
+"""The trial of a step at points of its domain, and of the two steps that are not a relation."""
+
+import itertools
+from collections import deque
+from dataclasses import dataclass
+
+import mpmath
+import sympy as sp
+
+from lossbook.derivation.enclosure import ENCLOSURES, Undefined, Unresolved, known_value
+from lossbook.derivation.points import Points, boundaries_of, zeros_along
+from lossbook.derivation.proof import cases_of, numerator
+from lossbook.derivation.wording import decimal, distinct, shown
+
+POINTS = 64
+LINES_THROUGH = 8  # of the points: along each symbol, where there are branches
+MOST_POINTS = 800
+CLOSE = mpmath.mpf("1e-30")
+VANISHING = mpmath.mpf("1e-60")
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """A point where a step fails, and in words what is found there."""
+
+    point: dict
+    found: tuple
+
+
+class Trial:
+    """Tries one relation between two expressions, in one of `cases` choices of sizes and indices.
+
+    After `run`, `usable` of the `tried` seeded points gave both sides a finite real value, and
+    `valid` points did so in all.
+    """
+
+    def __init__(self, left, right, relation, reader, values, cases, skip_kinks):
+        self.sides, self.relation, self.skip_kinks = (left, right), relation, skip_kinks
+        self.sets = reader.sets
+        self.symbols = sorted(left.free_symbols | right.free_symbols, key=str)
+        self.points = points_for(set(self.symbols), reader, values)
+        self.spread = self.points.spread(max(4, POINTS // cases))
+        self.budget = max(60, MOST_POINTS // cases)
+        self.boundaries = boundaries_of(left, right)
+        self.boundary_values = sp.lambdify(self.symbols, self.boundaries, "mpmath", cse=True)
+        self.tried, self.usable, self.valid = len(self.spread), 0, 0
+        self.branches = set()
+
+    def run(self):
+        """The first counterexample, if there is one."""
+        for point in self.spread:
+            if wrong := self._try(point):
+                return wrong
+        self.usable = self.valid
+        for point in self.spread[:4]:
+            for end in self.points.ends(point):
+                if wrong := self._try(end, special=True):
+                    return wrong
+        return self._explore()
+
+    def unreached(self):
+        """A `Piecewise` branch that may be possible although no point used it, if there is one."""
+        for side in self.sides:
+            for node in sorted(side.atoms(sp.Piecewise), key=str):
+                for index, branch in enumerate(node.args):
+                    if (node, index) not in self.branches and self._possible(side, node, index):
+                        return branch
+        return None
+
+    def _explore(self):
+        """Walk along lines through the points, and on from every new cell between boundaries."""
+        queue = deque(self.spread[:LINES_THROUGH] if self.boundaries else ())
+        cells = set()
+        while queue and self.budget > 0:
+            start = queue.popleft()
+            for symbol in self.points.symbols:
+                for point, on_boundary in self.points.line(start, symbol, self.boundaries):
+                    self.budget -= 1
+                    if wrong := self._try(point, special=on_boundary):
+                        return wrong
+                    cell = self._cell(point)
+                    if not on_boundary and cell not in cells:
+                        queue.append(point)
+                    cells.add(cell)
+        return None
+
+    def _try(self, point, special=False):
+        """The counterexample that `point` is, if it is one; else count it if it is valid."""
+        for enclosure in ENCLOSURES:
+            try:
+                left, right = (self._value(enclosure, side, point) for side in self.sides)
+            except Unresolved:
+                continue
+            if (left is None and right is None) or (special and self._at_kink(point)):
+                return None
+            if left is None or right is None:
+                return None if special else Counterexample(point, distinct(left, right))
+            gap = right - left
+            if (gap.b < 0 and self.relation != ">=") or (gap.a > 0 and self.relation != "<="):
+                return Counterexample(point, distinct(left, right))
+            holds = {"=": False, "<=": gap.a >= 0, ">=": gap.b <= 0}[self.relation]
+            agree = gap.delta <= max(abs(left).b, abs(right).b) * CLOSE
+            vanish = 0 in left and 0 in right and gap.delta < VANISHING
+            if holds or agree or vanish:
+                self.valid += 1
+                return None
+        return None
+
+    def _value(self, enclosure, side, point):
+        try:
+            return enclosure.value(side, point, self.branches)
+        except Undefined:
+            return None
+
+    def _at_kink(self, point):
+        return self.skip_kinks and any(_vanishes(g, point) for g in self.boundaries)
+
+    def _cell(self, point):
+        """The sides of all boundaries that the point is on, as far as 40 digits show."""
+        with mpmath.workdps(40):
+            numbers = [mpmath.mpf(int(x.p)) / int(x.q) for x in map(point.get, self.symbols)]
+            try:
+                return tuple(mpmath.sign(value) for value in self.boundary_values(*numbers))
+            except (ValueError, ZeroDivisionError, OverflowError):
+                return None
+
+    def _possible(self, side, node, index):
+        marker = sp.Dummy(real=True)
+        branches = list(node.args)
+        branches[index] = (marker, branches[index].cond)
+        cases = cases_of(side.xreplace({node: sp.Piecewise(*branches)}), self.sets)
+        return cases is None or any(marker in sp.Tuple(v, *c).free_symbols for v, c in cases)
+
+
+def _vanishes(function, point):
+    try:
+        return ENCLOSURES[0].sign(function, point) == 0
+    except (Undefined, Unresolved):
+        return False
+
+
+def points_for(symbols, reader, values):
+    """The points on which expressions in `symbols` are tried."""
+    return Points(symbols, reader.sets, reader.label_vectors(symbols, values))
+
+
+def other_root(function, variable, root, reader, values):
+    """A point where `function` has a zero besides `root`, or where `root` leaves its domain."""
+    domain = reader.sets[variable]
+    zero_with = numerator(function)
+    symbols = (function.free_symbols | root.free_symbols) - {variable}
+    for point in points_for(symbols, reader, values).spread(8):
+        interval, exact = known_value(root, point), root.xreplace(point)
+        if interval is None:
+            continue
+        if not exact.is_Rational:
+            with mpmath.workdps(60):
+                exact = sp.Rational(mpmath.nstr(mpmath.mpf(interval.mid), 40))
+        if exact not in domain:
+            return Counterexample(point, (f"{variable} = {decimal(exact)} is not in {domain}",))
+        for zero in zeros_along(zero_with, variable, point | {variable: exact}, domain):
+            if abs(zero - exact) > max(1, abs(exact)) / sp.Integer(10) ** 20:
+                return Counterexample(point, (f"{variable} = {decimal(zero)} is a zero too",))
+    return None
+
+
+def approaches(domain, point, direction):
+    """The sides from which `point` can be approached in the domain, each with a sequence."""
+    if point.free_symbols:
+        raise ValueError(f"point must be a number or infinite, got {point}")
+    powers = [sp.Integer(10) ** k for k in range(4, 33, 4)]
+    if point.is_infinite:
+        ways = {"-": powers} if point == sp.oo else {"+": [-power for power in powers]}
+    else:
+        at = point if point.is_Rational else sp.Rational(str(point.evalf(60)))
+        ways = {
+            "+": [at + 1 / power for power in powers],
+            "-": [at - 1 / power for power in powers],
+        }
+        ways = {side: steps for side, steps in ways.items() if side in direction}
+    return {side: steps for side, steps in ways.items() if all(x in domain for x in steps)}
+
+
+def misses_limit(function, variable, target, sequences, reader, values):
+    """A point near the limit where `function` is not near `target`."""
+    symbols = (function.free_symbols | target.free_symbols) - {variable}
+    points = points_for(symbols, reader, values).spread(8)
+    for point, steps in itertools.product(points, sequences):
+        reached = [known_value(function, point | {variable: x}) for x in steps]
+        known = [value for value in reached if value is not None]
+        arrives = _grows if target.is_infinite else _closes_in
+        if len(known) < 4 or not arrives(known, target, point):
+            return Counterexample(point | {variable: steps[-1]}, (shown(reached[-1]),))
+    return None
+
+
+def _grows(reached, target, point):
+    sizes = [value if target == sp.oo else -value for value in reached]
+    rises = all((b - a).a > 0 for a, b in itertools.pairwise(sizes))
+    return rises and sizes[-1].a > 2 * abs(sizes[0]).b
+
+
+def _closes_in(reached, target, point):
+    goal = known_value(target, point)
+    if goal is None:
+        return False
+    errors = [abs(value - goal).b for value in reached]
+    near = max(1, abs(goal).b) * mpmath.mpf("1e-8")
+    return bool(errors[-1] <= near and errors[-1] <= max(errors[0], CLOSE))

@@ -1,0 +1,572 @@
+"""A derivation accepts what is true, says how it knows, and names the line that is false."""
+
+import functools
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import sympy as sp
+from sympy import Abs, Derivative, Eq, Interval, KroneckerDelta, Max, Min, Piecewise, Sum, exp, log
+
+from lossbook.derivation import Derivation, DerivationError
+
+a, b, p, q, r, s, t, w, x, y, z = sp.symbols("a b p q r s t w x y z")
+delta, sigma = sp.symbols("delta sigma", positive=True)
+gamma = sp.Symbol("gamma", nonnegative=True)
+i, j, k, n = sp.symbols("i j k n", integer=True)
+K, N, D = sp.symbols("K N D", integer=True, positive=True)
+X, Y, Z, P, T, W = map(sp.IndexedBase, "xyzptw")
+OPEN = Interval.open(0, 1)
+R = p - t
+SIGMOID = 1 / (1 + exp(-z))
+pz = sp.Function("p")(z)
+TOTAL = Sum(exp(Z[i]), (i, 1, K))
+SOFTMAX = Eq(P[k], exp(Z[k]) / TOTAL)
+HUBER = Piecewise((R**2 / 2, Abs(R) <= delta), (delta * (Abs(R) - delta / 2), True))
+PINBALL = Piecewise((q * (t - p), t > p), ((1 - q) * (p - t), True))
+BCE = -t * log(p) - (1 - t) * log(1 - p)
+NLL = -log(exp(-(R**2) / (2 * sigma**2)) / sp.sqrt(2 * sp.pi * sigma**2))
+MILLIONTH, BILLIONTH = sp.Rational(1, 10**6), sp.Rational(1, 10**9)
+
+
+def chain(lines, **options):
+    derivation = Derivation(lines[0], "definition", **options)
+    for line in lines[1:]:
+        derivation.step(line, "next")
+    return derivation
+
+
+RIGHT = {
+    "squared error": ([R**2, p**2 - 2 * p * t + t**2], {}, "proved"),
+    "its gradient": ([Derivative(R**2, p), 2 * R], {}, "proved"),
+    "its curvature": ([Derivative(R**2, (p, 2)), 2], {}, "proved"),
+    "a decimal": ([0.1 * x + 0.2 * x, sp.Rational(3, 10) * x], {}, "proved"),
+    "Huber": (
+        [
+            Derivative(HUBER, p),
+            Piecewise((R, Abs(R) <= delta), (delta * sp.sign(R), True)),
+            Max(-delta, Min(delta, R)),
+        ],
+        {},
+        "proved",
+    ),
+    "pinball": ([PINBALL, Max(q * (t - p), (q - 1) * (t - p))], {"domain": {q: OPEN}}, "proved"),
+    "pinball gradient": (
+        [Derivative(PINBALL, p), Piecewise((-q, p < t), (1 - q, True))],
+        {"domain": {q: OPEN}},
+        "proved",
+    ),
+    "sigmoid": (
+        [Derivative(pz, z), exp(-z) / (1 + exp(-z)) ** 2, pz * (1 - pz)],
+        {"given": [Eq(pz, SIGMOID)]},
+        "proved",
+    ),
+    "far into the tail": ([1 - SIGMOID, exp(-z) / (1 + exp(-z))], {}, "proved"),
+    "BCE": (
+        [Derivative(BCE, p), (1 - t) / (1 - p) - t / p, R / (p * (1 - p))],
+        {"domain": {p: OPEN, t: Interval(0, 1)}},
+        "proved",
+    ),
+    "BCE by the logit": (
+        [
+            Derivative(BCE.subs(p, pz), z),
+            ((1 - t) / (1 - pz) - t / pz) * Derivative(pz, z),
+            pz - t,
+        ],
+        {"given": [Eq(pz, SIGMOID)], "domain": {t: Interval(0, 1)}},
+        "proved",
+    ),
+    "BCE of the logit": (
+        [
+            BCE.subs(p, SIGMOID),
+            log(1 + exp(z)) - t * z,
+            Max(z, 0) - t * z + log(1 + exp(-Abs(z))),
+        ],
+        {"domain": {t: {0, 1}}},
+        "proved",
+    ),
+    "hinge": (
+        [Derivative(Max(0, 1 - y * s), s), Piecewise((-y, y * s < 1), (0, True))],
+        {"domain": {y: {-1, 1}}},
+        "proved",
+    ),
+    "log-cosh": ([Derivative(log(sp.cosh(R)), p), sp.tanh(R)], {}, "proved"),
+    "Gaussian": ([NLL, R**2 / (2 * sigma**2) + log(sigma) + log(2 * sp.pi) / 2], {}, "proved"),
+    "inside the unit interval": (
+        [log(p / (1 - p)), log(p) - log(1 - p)],
+        {"domain": {p: OPEN}},
+        "proved",
+    ),
+    "an integral": (
+        [sp.Integral(exp(-(x**2) / 2), (x, -sp.oo, sp.oo)), sp.sqrt(2 * sp.pi)],
+        {},
+        "proved",
+    ),
+    "definitions in a row": (
+        [Derivative(r**2, r), 2 * r, 2 * (w * x - t)],
+        {"given": [Eq(r, p - t), Eq(p, w * x)]},
+        "proved",
+    ),
+    "a definition as a variable": (
+        [Derivative(p**2 * q, p), 3 * p**2],
+        {"given": [Eq(q, r), Eq(r, p)]},
+        "proved",
+    ),
+    "softmax": (
+        [
+            Derivative(exp(Z[k]) / TOTAL, Z[j]),
+            exp(Z[k]) * (KroneckerDelta(j, k) * TOTAL - exp(Z[j])) / TOTAL**2,
+            P[k] * (KroneckerDelta(j, k) - P[j]),
+        ],
+        {"given": [SOFTMAX]},
+        "checked for K = 2, 3, 5",
+    ),
+    "cross-entropy": (
+        [-Sum(T[k] * log(P[k]), (k, 1, K)), log(TOTAL) - Sum(T[k] * Z[k], (k, 1, K))],
+        {"given": [SOFTMAX], "domain": {T: "simplex"}},
+        "checked for K = 2, 3, 5",
+    ),
+    "cross-entropy gradient": (
+        [Derivative(log(TOTAL) - Sum(T[k] * Z[k], (k, 1, K)), Z[j]), P[j] - T[j]],
+        {"given": [SOFTMAX], "domain": {T: "one-hot"}},
+        "checked for K = 2, 3, 5",
+    ),
+    "rows of the Jacobian": (
+        [Sum(P[k] * (KroneckerDelta(j, k) - P[j]), (k, 1, K)), 0],
+        {"given": [SOFTMAX]},
+        "checked for K = 2, 3, 5",
+    ),
+    "index without a sum": (
+        [Derivative((P[k] - T[k]) ** 2, P[j]), 2 * KroneckerDelta(j, k) * (P[j] - T[k])],
+        {"domain": {j: (1, 3), k: (1, 3)}},
+        "proved",
+    ),
+    "regression": (
+        [
+            Derivative(Sum((w * X[i] + b - Y[i]) ** 2, (i, 1, N)) / N, w),
+            Sum(2 * X[i] * (w * X[i] + b - Y[i]), (i, 1, N)) / N,
+        ],
+        {},
+        "checked for N = 2, 3, 5",
+    ),
+    "two sizes": (
+        [
+            Derivative(Sum((Sum(X[n, i] * W[i], (i, 1, D)) - Y[n]) ** 2, (n, 1, N)), W[j]),
+            2 * Sum(X[n, j] * (Sum(X[n, i] * W[i], (i, 1, D)) - Y[n]), (n, 1, N)),
+        ],
+        {"domain": {j: (1, D)}},
+        "checked for D, N = (2, 3), (3, 5), (5, 2)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_lines_are_accepted(name):
+    lines, options, mark = RIGHT[name]
+    assert chain(lines, **options).marks == [mark] * (len(lines) - 1)
+
+
+def test_inequalities():
+    derivation = Derivation((a * x + b * y) ** 2, "definition")
+    derivation.step((a**2 + b**2) * (x**2 + y**2), "Cauchy and Schwarz", "<=")
+    derivation.step(exp((a**2 + b**2) * (x**2 + y**2)), "it exceeds its exponent", "<=")
+    assert derivation.marks == ["proved", "sampled: 64 points"]
+    below = Derivation(R**2 / 2, "definition").step(HUBER, "tails are cut", ">=")
+    below.step(0, "no branch is negative", ">=")
+    assert below.marks == ["proved", "proved"]
+
+
+def test_normal_equation():
+    slope = Derivative(Sum((w * X[i] + b - Y[i]) ** 2, (i, 1, N)), b)
+    derivation = Derivation(slope, "definition")
+    derivation.step(2 * Sum(w * X[i] + b - Y[i], (i, 1, N)), "chain rule")
+    derivation.solve(b, Sum(Y[i] - w * X[i], (i, 1, N)) / N, "linear in b")
+    derivation.step(Sum(Y[i], (i, 1, N)) / N - w * Sum(X[i], (i, 1, N)) / N, "two means")
+    assert derivation.counts == {"proved": 0, "sampled": 3, "argued": 0}
+    assert derivation.first == slope
+    assert derivation.last == Sum(Y[i], (i, 1, N)) / N - w * Sum(X[i], (i, 1, N)) / N
+
+
+@pytest.mark.parametrize(
+    ("line", "symbol", "solution", "mark"),
+    [
+        (2 * R, p, t, "proved"),
+        (R / (p * (1 - p)), p, t, "proved"),
+        (exp(z) - sigma, z, log(sigma), "proved"),
+        (1 / sigma - R**2 / sigma**3, sigma, Abs(R), "sampled: root proved, no other found"),
+        (sp.tanh(R) + R, p, t, "sampled: root proved, no other found"),
+        (Max(0, R) + R, p, t, "sampled: root proved, no other found"),
+    ],
+)
+def test_right_solutions_are_accepted(line, symbol, solution, mark):
+    domain = {p: OPEN, t: OPEN} if line.has(1 - p) else {}
+    derivation = Derivation(line, "definition", domain=domain)
+    assert derivation.solve(symbol, solution, "it is the only zero").marks == [mark]
+
+
+def test_right_limits_are_accepted():
+    def mark(line, *arguments, **options):
+        return Derivation(line, "definition").limit(*arguments, "limit", **options).marks[0]
+
+    assert mark(sp.tanh(R), p, sp.oo, 1) == "proved"
+    assert mark(((p + w - t) ** 2 - R**2) / w, w, 0, 2 * R) == "proved"
+    assert mark(1 / x, x, 0, sp.oo, direction="+") == "proved"
+    assert mark(sp.Heaviside(x), x, 0, 1, direction="+") == "sampled: near the limit"
+    sized = Derivation(Sum(X[i] / (1 + exp(-z)), (i, 1, N)), "definition")
+    assert sized.limit(z, sp.oo, Sum(X[i], (i, 1, N)), "limit").marks == ["checked for N = 2, 3, 5"]
+    inside = Derivation(p * log(p), "definition", domain={p: OPEN})
+    assert inside.limit(p, 0, 0, "from within the domain").marks == ["proved"]
+
+
+def cut(value, condition, otherwise=x):
+    return Piecewise((value, condition), (otherwise, True))
+
+
+WRONG = {
+    "sign": ([R**2, p**2 + 2 * p * t + t**2], {}),
+    "factor": ([Derivative(R**2, p), R], {}),
+    "a missing chain rule": (
+        [Derivative(BCE.subs(p, pz), z), (pz - t) / (pz * (1 - pz))],
+        {"given": [Eq(pz, SIGMOID)], "domain": {t: Interval(0, 1)}},
+    ),
+    "a narrow branch": ([x, cut(2 * x, (x > 1) & (x < 1 + MILLIONTH))], {}),
+    "a narrow branch around a residual": ([x, cut(2 * x, Abs(R) < BILLIONTH)], {}),
+    "a narrow branch of a curve": ([x, cut(2 * x, (exp(x) - 3) ** 2 < BILLIONTH)], {}),
+    "a narrow branch of a quartic": ([x, cut(2 * x, (x**2 - 2) ** 2 < BILLIONTH)], {}),
+    "a narrow branch within another": (
+        [x, cut(cut(2 * x, Abs(w - 3) < MILLIONTH), (x > 1) & (x < 1 + MILLIONTH))],
+        {},
+    ),
+    "a narrow branch of an integer": ([n, cut(n + 1, Eq(n, 12345), n)], {}),
+    "a narrow branch far out": ([x, cut(2 * x, (x > 10**9) & (x < 10**9 + 1))], {}),
+    "a narrow branch in a kink": (
+        [x, cut(2 * x, Max(Abs(x), w) < BILLIONTH)],
+        {"domain": {w: OPEN}},
+    ),
+    "a single point": ([x, cut(x + 1, Eq(x, 2))], {}),
+    "the boundary alone": (
+        [
+            HUBER,
+            Piecewise(
+                (R**2 / 2, Abs(R) < delta),
+                (delta * (Abs(R) - delta / 2), Abs(R) > delta),
+                (0, True),
+            ),
+        ],
+        {},
+    ),
+    "far out": ([x, cut(2 * x, x > 10**6)], {}),
+    "far out, smoothly": ([x, x + exp(-(sp.Integer(10) ** 6) / x**2)], {}),
+    "far out, behind a kink": ([x, x + Max(0, Abs(x) - 10**5)], {}),
+    "close to zero": ([exp(x), cut(1 + x, Abs(x) < MILLIONTH / 100, exp(x))], {}),
+    "a hyperparameter's end": (
+        [(1 - p) ** gamma, (1 - p) ** gamma * sp.sign(gamma)],
+        {"domain": {p: OPEN}},
+    ),
+    "a hyperparameter's end, without a kink": ([x + 0**gamma, x], {}),
+    "a hyperparameter's regime": ([HUBER, cut(R**2 / 2, delta > 1000, HUBER)], {}),
+    "one label": ([BCE, -log(p)], {"domain": {p: OPEN, t: {0, 1}}}),
+    "one branch of Huber": ([Derivative(HUBER, p), cut(R, Abs(R) <= delta, delta)], {}),
+    "a subgradient outside its kink": ([Derivative(Abs(R), p), cut(1, R > -MILLIONTH, -1)], {}),
+    "negative logarithm": ([log(x**2), 2 * log(x)], {}),
+    "root of a square": ([sp.sqrt(x**2), x], {}),
+    "a decimal": ([0.1 * x, x / sp.Integer(10) + x / sp.Integer(10) ** 18], {}),
+    "off the diagonal": (
+        [Derivative(exp(Z[k]) / TOTAL, Z[j]), P[k] * (KroneckerDelta(j, k) + P[j])],
+        {"given": [SOFTMAX]},
+    ),
+    "on the diagonal": (
+        [Derivative(exp(Z[k]) / TOTAL, Z[j]), P[k] * (2 * KroneckerDelta(j, k) - P[j])],
+        {"given": [SOFTMAX]},
+    ),
+    "swapped indices": (
+        [Derivative(log(P[k]), Z[j]), KroneckerDelta(j, k) - P[k]],
+        {"given": [SOFTMAX]},
+    ),
+    "labels that do not sum to one": (
+        [Derivative(log(TOTAL) - Sum(T[k] * Z[k], (k, 1, K)), Z[j]) * 1, P[j] * K - T[j]],
+        {"given": [SOFTMAX], "domain": {T: "one-hot"}},
+    ),
+    "soft labels": ([Sum(T[k] ** 2, (k, 1, K)), Sum(T[k], (k, 1, K))], {"domain": {T: "simplex"}}),
+    "a sum short of a term": ([Sum(X[i], (i, 1, N)), Sum(X[i], (i, 1, N - 1))], {}),
+    "the wrong mean": ([Sum(X[i], (i, 1, N)) / N, Sum(X[i], (i, 1, N)) / (N + 1)], {}),
+    "sizes mixed up": (
+        [
+            Sum(X[i], (i, 1, N)) + Sum(Y[i], (i, 1, D)) * N,
+            Sum(X[i], (i, 1, N)) + Sum(Y[i], (i, 1, D)) * D,
+        ],
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_lines_are_refused_with_a_counterexample(name):
+    lines, options = WRONG[name]
+    derivation = Derivation(lines[0], "definition", **options)
+    with pytest.raises(DerivationError, match="line 2 is not equal to line 1: at ") as caught:
+        derivation.step(lines[1], "next")
+    assert caught.value.line == 2
+    assert str(lines[1]) in str(caught.value)
+    assert len(derivation.marks) == 0
+    for symbol, value in caught.value.counterexample.items():
+        assert f"{symbol} = " in str(caught.value)
+        assert value.is_Rational
+
+
+def test_counterexample_is_one():
+    with pytest.raises(DerivationError) as caught:
+        chain([R**2, cut(R**2 + 1, (p > 1) & (p < 1 + MILLIONTH), R**2)])
+    assert 1 < caught.value.counterexample["p"] < 1 + MILLIONTH
+    with pytest.raises(DerivationError) as caught:
+        chain([R**2, R**2, 2 * R]) if False else chain([R**2, sp.expand(R**2), p**2 - t**2])
+    values = caught.value.counterexample
+    at = {p: values["p"], t: values["t"]}
+    found = re.search(
+        r"line 2 gives (\S+) but line 3 gives (\S+)\. Line 3 reads", str(caught.value)
+    )
+    # The message shows six digits.
+    assert float(found[1]) == pytest.approx(float((R**2).subs(at)), rel=1e-5)
+    assert float(found[2]) == pytest.approx(float((p**2 - t**2).subs(at)), rel=1e-5)
+
+
+def test_wrong_inequalities_are_refused():
+    wide, narrow = (a**2 + b**2) * (x**2 + y**2), (a * x + b * y) ** 2
+    with pytest.raises(DerivationError, match="line 2 is not at least line 1: at a = "):
+        Derivation(wide, "definition").step(narrow, "the wrong way round", "<=")
+    with pytest.raises(DerivationError, match="line 2 is not at most line 1"):
+        Derivation(narrow, "definition").step(wide, "the wrong way round", ">=")
+    turned = Derivation(narrow, "definition").step(wide, "Cauchy and Schwarz", "<=")
+    with pytest.raises(ValueError, match="turn round"):
+        turned.step(0, "squares", ">=")
+
+
+@pytest.mark.parametrize(
+    ("line", "symbol", "solution", "message"),
+    [
+        (R, p, 1 - t, "does not make line 1 zero: at t = .* line 1 gives .* but zero gives 0"),
+        (x**2 - 1, x, 1, "is not the only zero of line 1: x = -1 is a zero too"),
+        ((x - 1) * (exp(x) - 3), x, 1, r"x = 1\.0986122886681\d+ is a zero too"),
+        ((x - t) * (x - t - MILLIONTH), x, t, "is a zero too"),
+        (sigma**2 - t**2, sigma, t, r"sigma = -\S+ is not in"),
+    ],
+)
+def test_wrong_solutions_are_refused(line, symbol, solution, message):
+    with pytest.raises(DerivationError, match="line 2 .*" + message) as caught:
+        Derivation(line, "definition").solve(symbol, solution, "guess")
+    assert caught.value.line == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "point", "value", "direction"),
+    [
+        (SIGMOID, sp.oo, 0, "+-"),
+        (SIGMOID, sp.oo, sp.Rational(999999, 1000000), "+-"),
+        (sp.sin(z) / z, 0, 0, "+-"),
+        (Abs(z) / z, 0, 1, "+-"),
+        (sp.sin(z), sp.oo, 0, "+-"),
+        (sp.tanh(z), sp.oo, sp.oo, "+-"),
+        (-1 / z, 0, sp.oo, "+"),
+    ],
+)
+def test_wrong_limits_are_refused(line, point, value, direction):
+    with pytest.raises(
+        DerivationError, match="line 2 is not the limit of line 1: at z = "
+    ) as caught:
+        Derivation(line, "definition").limit(z, point, value, "guess", direction=direction)
+    assert caught.value.line == 2
+
+
+def test_kinks_of_a_derivative_are_left_open_but_not_those_of_a_function():
+    step = sp.Heaviside(x, 1)
+    assert chain([Derivative(Max(0, x), x), step]).marks == ["proved"]
+    with pytest.raises(DerivationError, match=r"at x = 0 line 1 gives 0\.5 but line 2 gives 1"):
+        chain([sp.Heaviside(x), step])
+
+
+def test_a_singularity_on_a_boundary_is_left_out():
+    assert chain([R / Abs(R), sp.sign(R)]).marks == ["sampled: 144 points"]
+
+
+def test_too_few_valid_points_are_an_error():
+    lines = [(log(x - 3) + 1) ** 2, log(x - 3) ** 2 + 2 * log(x - 3) + 1]
+    with pytest.raises(DerivationError, match="compared with line 1: only 10 of 64 points give"):
+        chain(lines)
+    assert chain(lines, domain={x: Interval.open(3, sp.oo)}).marks == ["proved"]
+
+
+def test_a_branch_that_is_never_reached_is_an_error_unless_it_is_empty():
+    hidden = Piecewise((exp(x), sp.Ne(x, sp.sqrt(2))), (0, True))
+    with pytest.raises(DerivationError, match=r"no point was found in the branch \(0, True\)"):
+        Derivation(1 + x, "definition").step(hidden, "convex", "<=")
+    empty = Piecewise((exp(x), x < y), (exp(x) + 1, x <= y + 1), (0, x < y + 1), (exp(x) + 2, True))
+    assert (
+        Derivation(1 + x, "definition").step(empty, "convex", "<=").marks[0].startswith("sampled")
+    )
+
+
+def test_a_repeated_line_is_refused():
+    with pytest.raises(DerivationError, match="line 2 repeats line 1"):
+        chain([R**2, (p - t) ** 2])
+    shown = sp.Mul(2, sp.Mul(3, x, evaluate=False), evaluate=False)
+    assert chain([shown, 6 * x]).marks == ["proved"]
+
+
+def test_argued_lines_are_counted_and_passed_over():
+    derivation = Derivation(R**2, "definition").argue("No square is negative.")
+    assert derivation.last == R**2
+    with pytest.raises(DerivationError, match="line 3 is not equal to line 1"):
+        derivation.step(R, "no")
+    derivation.step(p**2 - 2 * p * t + t**2, "expand")
+    assert derivation.counts == {"proved": 1, "sampled": 0, "argued": 1}
+
+
+def test_a_refused_line_is_not_added():
+    derivation = chain([R**2, sp.expand(R**2)])
+    before = repr(derivation)
+    with pytest.raises(DerivationError):
+        derivation.step(0, "no")
+    assert repr(derivation) == before
+
+
+def test_plain_text():
+    line = Derivative(sigma * R**2, p)
+    derivation = Derivation(line, "definition", lhs="L'", domain={p: OPEN}, given=[Eq(t, 1 / x)])
+    derivation.step(2 * sigma * (p - 1 / x), "chain rule").argue("It grows without bound.")
+    assert repr(derivation).splitlines() == [
+        "Given Eq(t, 1/x); for p in Interval.open(0, 1), sigma in Interval.open(0, oo).",
+        "   L'",
+        "1  = Derivative(sigma*(p - t)**2, p)  definition  start",
+        "2  = 2*sigma*(p - 1/x)                chain rule  proved",
+        "3  It grows without bound.                        argued",
+        "1 proved, 1 argued",
+    ]
+
+
+def test_markdown_table_survives_bars_and_brackets():
+    derivation = Derivation(HUBER, r"by $|r| \le \delta$ | else", lhs=r"L(\|p - t\|)")
+    derivation.limit(p, sp.oo, sp.oo, "unbounded").argue("either | or")
+    text = derivation._repr_markdown_()
+    rows = [row for row in text.splitlines() if row.startswith("|")]
+    assert len(rows) == 6
+    assert all(row.count("|") == 5 for row in rows)
+    assert "<" not in text
+    assert "*1 sampled, 1 argued*" in text
+    assert text.startswith(r"For $\displaystyle \delta$ in $\displaystyle \left(0, \infty\right)$.")
+
+
+def test_latex():
+    derivation = Derivation(R**2, "100% clear", lhs="L").step(sp.expand(R**2), "expand")
+    assert derivation.latex() == "\n".join(
+        [
+            r"\begin{aligned}",
+            r"& L \\",
+            r"& = \left(p - t\right)^{2} && \text{100\% clear} \\",
+            r"& = p^{2} - 2 p t + t^{2} && \text{expand}",
+            r"\end{aligned}",
+        ]
+    )
+
+
+def test_marks_do_not_depend_on_the_hash_seed():
+    script = (
+        "from sympy import *; from lossbook.derivation import Derivation\n"
+        "p, t, d = symbols('p t d', positive=True)\n"
+        "h = Piecewise(((p - t)**2/2, Abs(p - t) <= d), (d*(Abs(p - t) - d/2), True))\n"
+        "print(Derivation(h, 'a').step((p - t)**2/2, 'b', '<=').step(exp((p - t)**2), 'c', '<='))"
+    )
+    run = functools.partial(subprocess.run, capture_output=True, text=True, check=True)
+    first, second = (
+        run([sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": seed}).stdout
+        for seed in ("1", "2")
+    )
+    assert first == second
+    assert "proved" in first
+    assert "sampled" in first
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "build"),
+    [
+        (
+            TypeError,
+            "expr must be a scalar SymPy expression, got str",
+            lambda: Derivation("x", "r"),
+        ),
+        (TypeError, "got Equality", lambda: Derivation(Eq(x, 1), "r")),
+        (TypeError, "expr must be a scalar", lambda: Derivation(sp.eye(2), "r")),
+        (TypeError, "reason must be text, got int", lambda: Derivation(x, 1)),
+        (ValueError, "reason must not be empty", lambda: Derivation(x, " ")),
+        (ValueError, "text must not be empty", lambda: Derivation(x, "r").argue("")),
+        (TypeError, "lhs must be LaTeX text", lambda: Derivation(x, "r", lhs=3)),
+        (
+            ValueError,
+            "relation must be one of =, <=, >=, got '<'",
+            lambda: Derivation(x, "r").step(y, "r", "<"),
+        ),
+        (
+            TypeError,
+            "symbol must be a SymPy Symbol, got int",
+            lambda: Derivation(x, "r").solve(1, 0, "r"),
+        ),
+        (
+            ValueError,
+            "solution must not contain x",
+            lambda: Derivation(x - y, "r").solve(x, x, "r"),
+        ),
+        (ValueError, "direction must be", lambda: Derivation(x, "r").limit(x, 0, 0, "r", "left")),
+        (
+            ValueError,
+            "point 2 cannot be approached",
+            lambda: Derivation(p, "r", domain={p: OPEN}).limit(p, 2, 2, "r"),
+        ),
+        (TypeError, "given must hold equations", lambda: Derivation(x, "r", given=[x])),
+        (
+            ValueError,
+            "given: the left side must be a symbol",
+            lambda: Derivation(x, "r", given=[Eq(2 * x, y)]),
+        ),
+        (
+            ValueError,
+            "circle, x -> y -> x",
+            lambda: Derivation(x, "r", given=[Eq(x, y + 1), Eq(y, x - 1)]),
+        ),
+        (ValueError, "x is defined twice", lambda: Derivation(x, "r", given=[Eq(x, y), Eq(x, z)])),
+        (
+            ValueError,
+            "x is defined twice, or has a domain",
+            lambda: Derivation(x, "r", given=[Eq(x, y)], domain={x: OPEN}),
+        ),
+        (ValueError, "the index j", lambda: Derivation(P[k], "r", given=[Eq(P[k], Z[j])])),
+        (
+            ValueError,
+            "symbol x is defined in given",
+            lambda: Derivation(x, "r", given=[Eq(x, y)]).solve(x, 0, "r"),
+        ),
+        (
+            TypeError,
+            "domain must be keyed by symbols",
+            lambda: Derivation(x, "r", domain={"x": OPEN}),
+        ),
+        (TypeError, "domain of x must be a set", lambda: Derivation(x, "r", domain={x: 1})),
+        (
+            ValueError,
+            "domain of sigma must be a set of numbers that its assumptions allow",
+            lambda: Derivation(sigma, "r", domain={sigma: sp.S.Reals}),
+        ),
+        (ValueError, "only an IndexedBase", lambda: Derivation(x, "r", domain={x: "one-hot"})),
+        (ValueError, "domain must give the index k its range", lambda: Derivation(P[k], "r")),
+        (
+            ValueError,
+            "two different symbols are both called x",
+            lambda: Derivation(x, "r").step(sp.Symbol("x", positive=True) + 1, "r"),
+        ),
+        (TypeError, "cannot carry out p", lambda: Derivation(pz, "r")),
+        (ValueError, "must be real", lambda: Derivation(sp.Symbol("c", imaginary=True), "r")),
+    ],
+)
+def test_bad_input_is_named(error, message, build):
+    with pytest.raises(error, match=re.escape(message)):
+        build()
