@@ -373,8 +373,7 @@ _ROWS = (
             "later."
         ),
         failure=(
-            "A point that fits badly is given a large variance, which shrinks its pull on the "
-            "mean."
+            "A point that fits badly is given a large variance, which shrinks its pull on the mean."
         ),
         dropped_axes=1,
     ),
@@ -546,8 +545,7 @@ _ROWS = (
         convexity="Convex in the logits, not strictly.",
         lipschitz=r"$\sqrt2$-Lipschitz in the Euclidean norm of the logits.",
         kinks=(
-            "At a lead of exactly $m$, where 0 is chosen, and where rivals tie: the first is "
-            "taken."
+            "At a lead of exactly $m$, where 0 is chosen, and where rivals tie: the first is taken."
         ),
         stable_form="Rival less own logit first, then $m$: the margin is not lost in large logits.",
         failure="Its scores are no log-probabilities, and with no majority class they say nothing.",
@@ -632,8 +630,7 @@ _ROWS = (
         kinks="None.",
         stable_form="Softplus of $-m$ by `logaddexp`: $e^{-m}$ alone is never computed.",
         failure=(
-            "Where the labels can be separated, no score is large enough: weights grow without "
-            "end."
+            "Where the labels can be separated, no score is large enough: weights grow without end."
         ),
     ),
 )
