@@ -186,7 +186,7 @@ def class_ids(name, ids, reference_name, reference):
     ValueError: labels must be class ids in [0, 2], got 3
     """
     xp = array_namespace(**{reference_name: reference, name: ids})
-    has_classes("logits", reference, 1)
+    has_classes(reference_name, reference, 1)
     if not xp.isdtype(ids.dtype, "integral"):
         raise TypeError(
             f"{name} of shape {tuple(ids.shape)} must be class ids of an integer dtype, "

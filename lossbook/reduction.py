@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 
-from lossbook.arrays import array_namespace, cast_like, same_shape, within
+from lossbook.arrays import array_namespace, cast_like, same_shape, silent, within
 
 REDUCTIONS = ("mean", "sum", "none")
 
 
+@silent
 def reduce(values, reduction="mean", weights=None):
     r"""Reduce unreduced losses :math:`\ell_i` with weights :math:`w_i` (all 1 if not given).
 
@@ -45,6 +46,7 @@ def reduce(values, reduction="mean", weights=None):
     return array_namespace(values=values).sum(values) * factors
 
 
+@silent
 def reduce_grad(gradient, values_shape, reduction="mean", weights=None):
     """Gradient of the reduced value, given the gradient of the sum of the unreduced ones.
 

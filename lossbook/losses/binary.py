@@ -39,7 +39,7 @@ def binary_cross_entropy(probabilities, labels, /):
 
 @silent
 def binary_cross_entropy_grad(probabilities, labels, /):
-    r"""Gradient of :func:`binary_cross_entropy` with respect to :math:`p`, :math:`(p - y) / (p (1 - p))`.
+    r"""Gradient of :func:`binary_cross_entropy` by probability, :math:`(p - y) / (p (1 - p))`.
 
     Where :math:`p = y = 0` it is the slope on the side where probabilities lie, 1; where
     :math:`p = y = 1` it is -1.
@@ -57,7 +57,9 @@ def binary_cross_entropy_grad(probabilities, labels, /):
 
 @silent
 def sigmoid_binary_cross_entropy(logits, labels, /, *, pos_weight=1.0):
-    r"""Binary cross-entropy of logits, :math:`w y \log(1 + e^{-z}) + (1 - y) \log(1 + e^{z})`, in nats.
+    r"""Binary cross-entropy of logits, in nats.
+
+    .. math:: w y \log(1 + e^{-z}) + (1 - y) \log(1 + e^{z})
 
     Parameters
     ----------
@@ -75,15 +77,18 @@ def sigmoid_binary_cross_entropy(logits, labels, /, *, pos_weight=1.0):
     xp, z, y = real_pair(logits, labels, ("logits", "labels"))
     within("labels", y, 0, 1)
     pos_weight = hyperparameter("pos_weight", pos_weight, 0, open_low=True)
-    return pos_weight * y * softplus(-z) + (1 - y) * softplus(z)
+    of_one = xp.where(y == 0, y, pos_weight * y * softplus(-z))
+    of_zero = xp.where(y == 1, 1 - y, (1 - y) * softplus(z))
+    return of_one + of_zero
 
 
 @silent
 def sigmoid_binary_cross_entropy_grad(logits, labels, /, *, pos_weight=1.0):
-    r"""Gradient of :func:`sigmoid_binary_cross_entropy` by logit, :math:`(1 - y) \sigma(z) - w y \sigma(-z)`.
+    r"""Gradient of :func:`sigmoid_binary_cross_entropy` by logit.
 
-    With :math:`w = 1` this is :math:`\sigma(z) - y`. Written with :math:`\sigma(-z)` instead of
-    :math:`1 - \sigma(z)` it keeps a gradient that is tiny but not 0.
+    It is :math:`(1 - y) \sigma(z) - w y \sigma(-z)`. With :math:`w = 1` this is
+    :math:`\sigma(z) - y`. Written with :math:`\sigma(-z)` instead of :math:`1 - \sigma(z)` it
+    keeps a gradient that is tiny but not 0.
 
     Examples
     --------
@@ -99,13 +104,16 @@ def sigmoid_binary_cross_entropy_grad(logits, labels, /, *, pos_weight=1.0):
 
 @silent
 def sigmoid_focal(logits, labels, /, *, gamma=2.0, alpha=None):
-    r"""Focal loss of logits, :math:`\alpha_y (1 - q)^\gamma (-\log q)`, :math:`q` the true label's probability.
+    r"""Focal loss of logits, :math:`-\alpha_y (1 - q)^\gamma \log q`, in nats.
+
+    Here :math:`q` is the probability of the true label.
 
     Parameters
     ----------
     labels : 0 or 1, nothing between
     gamma : float >= 0; at 0 the loss is the binary cross-entropy
-    alpha : float in [0, 1] or None; weight of label 1, label 0 weighs 1 - alpha. None weighs both 1.
+    alpha : float in [0, 1] or None; weight of label 1, label 0 weighs 1 - alpha. With None both
+        weigh 1.
 
     Source: T.-Y. Lin et al., "Focal loss for dense object detection", *ICCV* (2017).
 

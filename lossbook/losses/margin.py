@@ -45,7 +45,7 @@ def perceptron_grad(scores, labels, /):
     array([ 0., -1., -1.])
     """
     xp, margin, labels = _margin(scores, labels)
-    return xp.where(margin > 0, 0 * labels, -labels + 0 * margin)
+    return labels * xp.clip(xp.sign(margin) - 1, -1.0, 0.0)
 
 
 @silent
@@ -78,7 +78,7 @@ def hinge_grad(scores, labels, /):
     array([ 0.,  0., -1.])
     """
     xp, margin, labels = _margin(scores, labels)
-    return xp.where(margin >= 1, 0 * labels, -labels + 0 * margin)
+    return labels * xp.clip(xp.sign(margin - 1), None, 0.0)
 
 
 @silent
@@ -145,7 +145,9 @@ def exponential_grad(scores, labels, /):
 
 @silent
 def logistic(scores, labels, /):
-    r"""Logistic loss, :math:`\log(1 + e^{-m})`, in nats: binary cross-entropy with labels of -1 and +1.
+    r"""Logistic loss, :math:`\log(1 + e^{-m})`, in nats.
+
+    It is the binary cross-entropy of logits, with labels -1 and +1 in place of 0 and 1.
 
     Source: J. Friedman, T. Hastie and R. Tibshirani, "Additive logistic regression", *Annals of
     Statistics* 28 (2000).

@@ -43,7 +43,7 @@ def categorical_cross_entropy(probabilities, labels, /):
     array([0.6931])
     """
     xp, p, t = _probabilities(probabilities, labels)
-    return xp.sum(xp.where(t == 0, t, -t * xp.log(p)), axis=-1)
+    return xp.sum(xp.where(t == 0, 0 * p, -t * xp.log(p)), axis=-1)
 
 
 @silent
@@ -57,7 +57,7 @@ def categorical_cross_entropy_grad(probabilities, labels, /):
     array([[-2.,  0.,  0.]])
     """
     xp, p, t = _probabilities(probabilities, labels)
-    return xp.where(t == 0, t, -t / p)
+    return xp.where(t == 0, 0 * p, -t / p)
 
 
 @silent
@@ -132,7 +132,7 @@ def softmax_focal_grad(logits, labels, /, *, gamma=2.0):
     With :math:`q = 1 - p_y` and :math:`c = q^\gamma (q - \gamma p_y \log p_y)` it is :math:`-c` for
     the true class, and for each other class :math:`c` times its share among the others,
     :math:`p_k / q`. A share is a softmax over the others, so nothing is divided by a vanishing
-    :math:`q`.
+    :math:`q`. Where :math:`c = 0`, as where every other logit is :math:`-\infty`, it is 0.
 
     Examples
     --------
@@ -146,7 +146,8 @@ def softmax_focal_grad(logits, labels, /, *, gamma=2.0):
     log_p = xp.sum(xp.where(t == 0, t, log_softmax(z)), axis=-1, keepdims=True)
     p_log_p = xp.where(miss == 1, 0 * miss, xp.exp(log_p) * log_p)
     share = softmax(xp.where(t == 0, z, -xp.inf * t))
-    return miss**gamma * (miss - gamma * p_log_p) * (share - t)
+    slope = miss**gamma * (miss - gamma * p_log_p)
+    return xp.where(slope == 0, 0 * t, slope * (share - t))
 
 
 @silent
@@ -209,9 +210,10 @@ def multiclass_hinge(logits, labels, /, *, margin=1.0):
 
 @silent
 def multiclass_hinge_grad(logits, labels, /, *, margin=1.0):
-    r"""Gradient of :func:`multiclass_hinge`: where the loss is above 0, 1 for the rival, -1 for the true class.
+    r"""Gradient of :func:`multiclass_hinge` by logits.
 
-    Of rivals that tie, the first is taken; where the loss is exactly at its kink, 0.
+    Where the loss is above 0 it is 1 for the rival and -1 for the true class, else 0. Of rivals
+    that tie, the first is taken; where the loss is exactly at its kink, 0.
 
     Examples
     --------
@@ -221,8 +223,7 @@ def multiclass_hinge_grad(logits, labels, /, *, margin=1.0):
     """
     xp, own, rival, t, others, margin = _own_and_rival(logits, labels, margin)
     is_rival = one_hot(xp.argmax(others, axis=-1), others)
-    violated = xp.astype(margin + (rival - own) > 0, own.dtype)
-    slope = xp.where(xp.isnan(own + rival), own + rival, violated)
+    slope = xp.clip(xp.sign(margin + (rival - own)), 0.0, None)
     return slope[..., None] * (is_rival - t)
 
 

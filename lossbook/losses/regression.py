@@ -1,9 +1,10 @@
-r"""Regression losses: a real prediction :math:`p`, a real target :math:`t`, residual :math:`r = p - t`.
+r"""Regression losses: a real prediction :math:`p`, a real target :math:`t`.
 
-Every function works elementwise and returns an array of the prediction's shape and dtype; a
-gradient is that of the sum of the values with respect to the prediction. `prediction` holds real
-floating-point numbers, `target` has exactly its shape and is cast to its dtype. The one exception
-is :func:`gaussian_nll`, whose prediction carries a mean and a log-variance on its last axis.
+The residual is :math:`r = p - t`. Every function works elementwise and returns an array of the
+prediction's shape and dtype; a gradient is that of the sum of the values with respect to the
+prediction. `prediction` holds real floating-point numbers, `target` has exactly its shape and is
+cast to its dtype. The one exception is :func:`gaussian_nll`, whose prediction carries a mean and a
+log-variance on its last axis.
 
 All raise ``TypeError`` for a prediction that is not a floating-point array, and ``ValueError`` for
 a target of another shape or a hyperparameter out of range. Values have the units of the target
@@ -115,7 +116,9 @@ def absolute_error_grad(prediction, target, /):
 
 @silent
 def huber(prediction, target, /, *, delta=1.0):
-    r"""Huber loss: :math:`r^2 / 2` where :math:`|r| \le \delta`, else :math:`\delta (|r| - \delta / 2)`.
+    r"""Huber loss: a parabola near the target, a straight line far from it.
+
+    It is :math:`r^2 / 2` where :math:`|r| \le \delta`, else :math:`\delta (|r| - \delta / 2)`.
 
     Parameters
     ----------
@@ -153,10 +156,11 @@ def huber_grad(prediction, target, /, *, delta=1.0):
 
 @silent
 def smooth_l1(prediction, target, /, *, beta=1.0):
-    r"""Smooth L1: :math:`r^2 / (2 \beta)` where :math:`|r| \le \beta`, else :math:`|r| - \beta / 2`.
+    r"""Smooth L1 loss: a parabola near the target, a line of slope 1 far from it.
 
-    This is the Huber loss divided by its threshold, :math:`\text{huber}(\beta) / \beta`: far from
-    the target the slope is 1 whatever `beta` is.
+    It is :math:`r^2 / (2 \beta)` where :math:`|r| \le \beta`, else :math:`|r| - \beta / 2`. This is
+    the Huber loss divided by its threshold, :math:`\text{huber}(\beta) / \beta`: far from the
+    target the slope is 1 whatever `beta` is.
 
     Parameters
     ----------
@@ -193,9 +197,10 @@ def smooth_l1_grad(prediction, target, /, *, beta=1.0):
 
 @silent
 def log_cosh(prediction, target, /):
-    r"""Log-cosh loss, :math:`\log \cosh (p - t)`: about :math:`r^2 / 2` near 0, :math:`|r| - \log 2` far out.
+    r"""Log-cosh loss, :math:`\log \cosh (p - t)`.
 
-    For :math:`|r| < 1` it is computed as :math:`\log(1 + 2 \sinh^2(r / 2))`, which keeps tiny
+    It is about :math:`r^2 / 2` near the target and :math:`|r| - \log 2` far from it. For
+    :math:`|r| < 1` it is computed as :math:`\log(1 + 2 \sinh^2(r / 2))`, which keeps tiny
     residuals; beyond, as :math:`|r| + \log(1 + e^{-2 |r|}) - \log 2`, which never overflows.
 
     Source: P. J. Green, "Bayesian reconstructions from emission tomography data using a modified
@@ -230,7 +235,9 @@ def log_cosh_grad(prediction, target, /):
 
 @silent
 def quantile(prediction, target, /, *, level=0.5):
-    r"""Quantile (pinball) loss: :math:`\tau (t - p)` where :math:`t > p`, else :math:`(1 - \tau)(p - t)`.
+    r"""Quantile (pinball) loss: predictions too low and too high cost differently.
+
+    It is :math:`\tau (t - p)` where :math:`t > p`, else :math:`(1 - \tau)(p - t)`.
 
     Parameters
     ----------
@@ -253,10 +260,11 @@ def quantile(prediction, target, /, *, level=0.5):
 
 @silent
 def quantile_grad(prediction, target, /, *, level=0.5):
-    r"""Gradient of :func:`quantile`: :math:`-\tau` where :math:`t > p`, :math:`1 - \tau` where :math:`t < p`.
+    r"""Gradient of :func:`quantile`.
 
-    At the kink, :math:`p = t`, every number in :math:`[-\tau, 1 - \tau]` is a subgradient; 0 is
-    chosen, as for the absolute error.
+    It is :math:`-\tau` where :math:`t > p` and :math:`1 - \tau` where :math:`t < p`. At the kink,
+    :math:`p = t`, every number in :math:`[-\tau, 1 - \tau]` is a subgradient; 0 is chosen, as for
+    the absolute error.
 
     Examples
     --------
@@ -272,9 +280,10 @@ def quantile_grad(prediction, target, /, *, level=0.5):
 
 @silent
 def poisson_nll(prediction, target, /):
-    r"""Poisson negative log-likelihood, :math:`e^{z} - t z`, of a count :math:`t` at log-rate :math:`z`.
+    r"""Poisson negative log-likelihood of a count :math:`t` at log-rate :math:`z`.
 
-    The constant :math:`\log t!` is left out. Counts need not be whole numbers, but at least 0.
+    It is :math:`e^{z} - t z`. The constant :math:`\log t!` is left out. Counts need not be whole
+    numbers, but at least 0.
 
     Parameters
     ----------
@@ -340,7 +349,9 @@ def gaussian_nll(prediction, target, /):
 
 @silent
 def gaussian_nll_grad(prediction, target, /):
-    r"""Gradient of :func:`gaussian_nll`: :math:`(\mu - t) e^{-s}` and :math:`\tfrac12 (1 - (t - \mu)^2 e^{-s})`.
+    r"""Gradient of :func:`gaussian_nll`, by mean and by log-variance.
+
+    .. math:: (\mu - t) e^{-s} \quad\text{and}\quad \tfrac12 (1 - (t - \mu)^2 e^{-s})
 
     Examples
     --------
@@ -368,6 +379,8 @@ def _mean_and_log_variance(prediction, target):
 
 
 def _standardised(xp, mean, log_variance, target):
-    """Residual over standard deviation; half the exponent at a time overflows much later."""
+    """Residual over standard deviation; by two factors, it overflows only if the result does."""
     residual = mean - target
-    return xp.where(residual == 0, residual, residual * xp.exp(-log_variance / 2))
+    factor = xp.exp(-log_variance / 4)
+    exact = (residual == 0) & ~xp.isnan(log_variance)
+    return xp.where(exact, residual, residual * factor * factor)

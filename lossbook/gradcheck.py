@@ -1,0 +1,293 @@
+r"""Is a gradient right? Three witnesses that know nothing of its derivation.
+
+*Central differences* move an input a little both ways and watch the loss. *Complex steps* move it
+along the imaginary axis, where nothing has to be subtracted, so that the step can be tiny and the
+result is exact to rounding. *Automatic differentiation* lets torch apply the chain rule to the code
+of the value. Of a loss of this book the complex step is taken with its SymPy formula, so that this
+witness does not see the code at all.
+
+At a kink of the loss the witnesses may rightly disagree: there is more than one subgradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossbook.arrays import same_shape
+from lossbook.registry import LOSSES, Loss
+
+EPS = np.finfo(np.float64).eps
+
+
+def central_difference(f, x, /, *, step=EPS ** (1 / 3)):
+    r"""Gradient of the sum of ``f(x)`` by central differences, :math:`(f(x + h) - f(x - h)) / 2h`.
+
+    Parameters
+    ----------
+    f : function of one array
+    x : floating-point array, any shape
+    step : float > 0; for each entry :math:`h` is `step` times its size, or times 0.01 if that is
+        more. The cube root of the machine epsilon balances the error of the formula, which grows
+        with :math:`h^2`, and that of rounding, which grows with :math:`1 / h`.
+
+    Examples
+    --------
+    >>> central_difference(lambda x: x**3, np.array([1.0, 2.0])).round(6)
+    array([ 3., 12.])
+    """
+    x = np.asarray(x, np.float64)
+    gradient = np.empty_like(x)
+    for index in np.ndindex(x.shape):
+        h = step * max(abs(x[index]), 0.01)
+        up, down = x.copy(), x.copy()
+        up[index] += h
+        down[index] -= h
+        # Divided by the distance that rounding left, which is not quite 2 h.
+        gradient[index] = np.sum(f(up) - f(down)) / (up[index] - down[index])
+    return gradient
+
+
+def complex_step(f, x, /, *, step=1e-30):
+    r"""Gradient of the sum of ``f(x)`` by complex steps, :math:`\operatorname{Im} f(x + i h) / h`.
+
+    `f` must take complex arrays and be analytic: ``abs``, which measures a complex number's length,
+    is not; ``where(x < 0, -x, x)`` is.
+
+    Raises
+    ------
+    TypeError
+        If ``f`` returns real numbers for complex ones.
+
+    Source: W. Squire and G. Trapp, "Using complex variables to estimate derivatives of real
+    functions", *SIAM Review* 40 (1998).
+
+    Examples
+    --------
+    >>> complex_step(lambda x: x**3, np.array([1.0, 2.0]))
+    array([ 3., 12.])
+    """
+    x = np.asarray(x, np.float64)
+    gradient = np.empty_like(x)
+    for index in np.ndindex(x.shape):
+        moved = x.astype(np.complex128)
+        moved[index] += 1j * step
+        values = f(moved)
+        if not np.iscomplexobj(values):
+            raise TypeError("f must return complex numbers for complex ones, got real ones")
+        gradient[index] = np.sum(values).imag / step
+    return gradient
+
+
+def autograd(f, x, /):
+    """Gradient of the sum of ``f(x)`` by torch's automatic differentiation, as a NumPy array.
+
+    Examples
+    --------
+    >>> autograd(lambda x: x**3, np.array([1.0, 2.0]))
+    array([ 3., 12.])
+    """
+    import torch
+
+    x = torch.tensor(np.asarray(x, np.float64), requires_grad=True)
+    f(x).sum().backward()
+    return x.grad.numpy()
+
+
+@dataclass(frozen=True)
+class Witness:
+    """What one method says: the error it finds, what it may be, or why it says nothing.
+
+    The error is the largest difference of the two gradients, relative to their largest entry.
+    """
+
+    method: str
+    tolerance: float | None = None
+    error: float | None = None
+    note: str = ""
+
+    @property
+    def passed(self):
+        """Whether the error is within the tolerance; None without an error."""
+        return None if self.error is None else bool(self.error < self.tolerance)
+
+    @property
+    def finding(self):
+        """The error in words; one that passes is not told apart from the tolerance."""
+        if self.error is None:
+            return f"not available: {self.note}"
+        # Digits of a rounding error differ between machines, those of a wrong gradient do not.
+        return f"error < {self.tolerance:.0e}" if self.passed else f"error {self.error:.3g}: WRONG"
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """The witnesses' findings on one gradient. `passed` says whether none disagrees."""
+
+    name: str
+    entries: int
+    witnesses: tuple[Witness, ...]
+
+    @property
+    def passed(self):
+        """Whether at least one method could be used, and each that could agrees."""
+        verdicts = [w.passed for w in self.witnesses if w.passed is not None]
+        return bool(verdicts) and all(verdicts)
+
+    def __repr__(self):
+        verdict = "passed" if self.passed else "FAILED"
+        width = max(len(w.method) for w in self.witnesses)
+        lines = (f"  {w.method:{width}}  {w.finding}" for w in self.witnesses)
+        return "\n".join([f"gradient of {self.name}, {self.entries} entries: {verdict}", *lines])
+
+    def _repr_markdown_(self):
+        verdict = "passed" if self.passed else "**FAILED**"
+        rows = [f"| {w.method} | {w.finding} |" for w in self.witnesses]
+        head = f"| gradient of `{self.name}`, {self.entries} entries | {verdict} |"
+        return "\n".join([head, "|:--|:--|", *rows])
+
+
+def check_gradient(loss, /, *inputs, **hyperparameters):
+    """Compare a gradient with central differences, complex steps and automatic differentiation.
+
+    Parameters
+    ----------
+    loss : a name in ``LOSSES``, a row of it, or your own ``(value, gradient)``: two functions of
+        the same arguments, of which the gradient is that of the sum of the values by the first
+    inputs : the prediction, in float64 and away from kinks, then the other arguments. Without any,
+        a loss of the book is checked at :func:`example_inputs`.
+    hyperparameters : passed on
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the prediction is no float64 array, or the gradient does not have its shape.
+
+    Examples
+    --------
+    >>> p, t = np.array([0.5, 3.0]), np.array([0.0, 0.0])
+    >>> check_gradient("huber", p, t, delta=1.0)
+    gradient of huber, 2 entries: passed
+      central differences        error < 1e-06
+      complex steps              error < 1e-12
+      automatic differentiation  error < 1e-12
+    >>> def value(p, t):
+    ...     return (p - t) ** 2
+    >>> def gradient(p, t):
+    ...     return p - t
+    >>> check_gradient((value, gradient), p, t)
+    gradient of value, 2 entries: FAILED
+      central differences        error 0.5: WRONG
+      complex steps              error 0.5: WRONG
+      automatic differentiation  error 0.5: WRONG
+    """
+    ours = not isinstance(loss, tuple)
+    if ours:
+        row = loss if isinstance(loss, Loss) else LOSSES[loss]
+        name, value, gradient = row.name, row.function, row.gradient
+        inputs = inputs or example_inputs(row)
+        formula = row.symbolic.lambdify(**row.hyperparameters | hyperparameters)
+    else:
+        value, gradient = loss
+        name = value.__name__
+    prediction, *others = inputs
+    if not isinstance(prediction, np.ndarray) or prediction.dtype != np.float64:
+        got = getattr(prediction, "dtype", type(prediction).__name__)
+        raise TypeError(f"the prediction must be a NumPy array of dtype float64, got {got}")
+    claimed = gradient(*inputs, **hyperparameters)
+    same_shape("the gradient", claimed, "the prediction", prediction)
+
+    def of_prediction(x):
+        return value(x, *others, **hyperparameters)
+
+    def of_tensor(x):
+        import torch
+
+        tensors = (torch.as_tensor(o) if isinstance(o, np.ndarray) else o for o in others)
+        return value(x, *tensors, **hyperparameters)
+
+    def of_complex(x):
+        return formula(x, *others) if ours else of_prediction(x)
+
+    differences = central_difference(of_prediction, prediction)
+    witnesses = [Witness("central differences", 1e-6, _error(claimed, differences))]
+    for method, differentiate, f in (
+        ("complex steps", complex_step, of_complex),
+        ("automatic differentiation", autograd, of_tensor),
+    ):
+        try:
+            found = differentiate(f, prediction)
+        except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+            if ours:
+                raise
+            witness = Witness(method, note=f"{type(error).__name__} from the value function")
+        else:
+            witness = Witness(method, 1e-12, _error(claimed, found))
+            # Of one function there is one derivative: where it is not analytic, steps are not it.
+            if not ours and f is of_complex and not _error(differences, found) < 1e-6:
+                witness = Witness(method, note="the value is not analytic")
+        witnesses.append(witness)
+    return GradientCheck(name, claimed.size, tuple(witnesses))
+
+
+def example_inputs(loss, /, *, size=5, classes=4, seed=0):
+    """Seeded inputs for a loss, drawn from what its prediction and target may hold.
+
+    Parameters
+    ----------
+    loss : a name in ``LOSSES`` or a row of it
+    size : int or tuple of int, the shape of the unreduced values
+    classes : int, the length of the class axis where there is one
+
+    Returns
+    -------
+    prediction, target : float64 arrays; class ids are integers
+
+    Examples
+    --------
+    >>> prediction, target = example_inputs("softmax_cross_entropy", size=3)
+    >>> prediction.shape, target
+    ((3, 4), array([1, 3, 2]))
+    """
+    row = loss if isinstance(loss, Loss) else LOSSES[loss]
+    shape = (size,) if isinstance(size, int) else size
+    rng = np.random.default_rng(seed)
+    prediction = _PREDICTIONS[row.prediction](rng, shape, classes)
+    return prediction, _TARGETS[row.target](rng, shape, classes)
+
+
+def _error(claimed, found):
+    scale = np.maximum(np.max(np.abs(claimed)), np.max(np.abs(found)))
+    return float(np.max(np.abs(claimed - found)) / scale) if scale else 0.0
+
+
+def _normal(rng, shape, classes):
+    return 2 * rng.normal(size=shape)
+
+
+def _row_of_probabilities(rng, shape, classes):
+    # Away from 0, where differences of a logarithm would be coarse.
+    return 0.1 / classes + 0.9 * rng.dirichlet(np.ones(classes), shape)
+
+
+_PREDICTIONS = {
+    "real": _normal,
+    "log-rate": _normal,
+    "mean and log-variance": lambda rng, shape, classes: _normal(rng, (*shape, 2), classes),
+    "probability": lambda rng, shape, classes: rng.uniform(0.1, 0.9, shape),
+    "logit": _normal,
+    "score": _normal,
+    "class probabilities": _row_of_probabilities,
+    "class logits": lambda rng, shape, classes: _normal(rng, (*shape, classes), classes),
+}
+_TARGETS = {
+    "real": _normal,
+    "count": lambda rng, shape, classes: rng.poisson(3.0, shape).astype(np.float64),
+    "label in [0, 1]": lambda rng, shape, classes: rng.uniform(0.0, 1.0, shape),
+    "label 0 or 1": lambda rng, shape, classes: rng.integers(0, 2, shape).astype(np.float64),
+    "label -1 or +1": lambda rng, shape, classes: 2.0 * rng.integers(0, 2, shape) - 1,
+    "class probabilities": _row_of_probabilities,
+    "class id": lambda rng, shape, classes: rng.integers(0, classes, shape),
+    "class id or probabilities": lambda rng, shape, classes: rng.integers(0, classes, shape),
+}

@@ -1,0 +1,556 @@
+r"""Each loss as a SymPy expression: the formula stated once more, and independently of the code.
+
+The code of a loss is a careful rearrangement of its formula. Here stands the formula itself, in the
+usual symbols, so that one can be held against the other. A loss card prints these expressions, a
+derivation starts from one and ends in the other, and the gradient check differentiates them.
+
+Classes and the sums over them count from 0 to :math:`K - 1`, as class ids do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache, cached_property, reduce
+
+import numpy as np
+import sympy as sp
+from sympy.printing.latex import LatexPrinter
+
+
+@dataclass(frozen=True, eq=False)
+class Symbolic:
+    r"""A loss and its gradient as SymPy expressions.
+
+    Attributes
+    ----------
+    prediction, target : what the loss is a function of: a symbol, a tuple of symbols, or with a
+        class axis an ``IndexedBase``. `target` is None where a label has been filled in.
+    stated_value, stated_gradient : the formulas as printed, with the abbreviations of `where`;
+        the gradient is a tuple if `prediction` is one
+    hyperparameters : the symbol of each hyperparameter
+    domain : the values that each symbol can take
+    where : abbreviations and what they stand for, each in terms of later ones only
+
+    Examples
+    --------
+    >>> SYMBOLIC["huber"].gradient
+    Piecewise((p - t, Abs(p - t) <= delta), (delta*sign(p - t), True))
+    >>> SYMBOLIC["squared_error"].value_latex
+    '\\left(p - t\\right)^{2}'
+    """
+
+    prediction: sp.Basic | tuple
+    target: sp.Basic | tuple | None
+    stated_value: sp.Expr
+    stated_gradient: sp.Expr | tuple
+    hyperparameters: dict = field(default_factory=dict)
+    domain: dict = field(default_factory=dict)
+    where: dict = field(default_factory=dict)
+
+    @cached_property
+    def value(self):
+        """The unreduced loss, abbreviations written out."""
+        return self._written_out(self.stated_value)
+
+    @cached_property
+    def gradient(self):
+        """Its gradient with respect to `prediction`: an expression, or a tuple of them."""
+        return self._written_out(self.stated_gradient)
+
+    @property
+    def value_latex(self):
+        """The unreduced loss as LaTeX, with the definitions of its abbreviations."""
+        return self._latex(self.stated_value)
+
+    @property
+    def gradient_latex(self):
+        """The gradient as LaTeX, with the definitions of its abbreviations."""
+        return self._latex(self.stated_gradient)
+
+    @property
+    def prediction_latex(self):
+        r"""What the gradient is taken with respect to, as LaTeX.
+
+        >>> SYMBOLIC["gaussian_nll"].prediction_latex
+        '\\left( \\mu, \\  s\\right)'
+        """
+        return _print(self.prediction)
+
+    def lambdify(self, form="value", /, **hyperparameters):
+        """The value, or with ``form="gradient"`` the gradient, as a function of two arrays.
+
+        The value accepts complex predictions and is analytic wherever the loss has a derivative:
+        ``Abs`` and ``Max`` pick a branch by the real part. So complex steps may be taken with it.
+
+        >>> value = SYMBOLIC["huber"].lambdify(delta=1.0)
+        >>> value(np.array([3.0 + 1e-20j]), np.array([0.0]))
+        array([2.5+1.e-20j])
+        """
+        if form not in ("value", "gradient"):
+            raise ValueError(f"form must be 'value' or 'gradient', got {form!r}")
+        if hyperparameters.keys() != self.hyperparameters.keys():
+            raise TypeError(
+                f"hyperparameters must be {', '.join(self.hyperparameters) or 'none'}, "
+                f"got {', '.join(hyperparameters) or 'none'}"
+            )
+        given = {name: x for name, x in hyperparameters.items() if x is not None}
+        absent = {self.hyperparameters[name] for name in hyperparameters if name not in given}
+        stated = self.stated_value if form == "value" else self.stated_gradient
+        expression = sp.sympify(self._written_out(stated, absent))
+        arguments = (*_entries(self.prediction), *_entries(self.target))
+        compute = _compiled(
+            (*arguments, *(self.hyperparameters[name] for name in given)), expression
+        )
+
+        @np.errstate(all="ignore")
+        def function(prediction, target=None):
+            predictions = _columns(self.prediction, prediction)
+            result = compute(*predictions, *_columns(self.target, target), *given.values())
+            if isinstance(expression, sp.Tuple):
+                return np.stack(np.broadcast_arrays(*result), axis=-1)
+            return np.broadcast_to(result, np.shape(predictions[0]))
+
+        return function
+
+    def _written_out(self, expression, absent=frozenset()):
+        """Replace abbreviations; one that needs an absent hyperparameter is a factor left out."""
+        if isinstance(expression, tuple):
+            return tuple(self._written_out(entry, absent) for entry in expression)
+        for symbol, meaning in self.where.items():
+            if not expression.has(symbol.base if isinstance(symbol, sp.Indexed) else symbol):
+                continue
+            if meaning.free_symbols & absent:
+                meaning = sp.S.One
+            expression = expression.replace(*_rule(symbol, meaning))
+        return expression
+
+    def _latex(self, expression):
+        used = sp.sympify(expression)
+        printed = _print(expression)
+        for symbol, meaning in self.where.items():
+            if used.has(symbol.base if isinstance(symbol, sp.Indexed) else symbol):
+                printed += rf", \quad {_print(symbol)} = {_print(meaning)}"
+                used = sp.Tuple(used, meaning)
+        return printed
+
+
+@dataclass(frozen=True, eq=False)
+class ClassAxis(Symbolic):
+    r"""A loss with a class axis: an indexed statement for any number of classes.
+
+    `prediction` and, unless the target is a class id, `target` are ``IndexedBase``; `gradient` is
+    the derivative with respect to the entry of index :math:`j`.
+
+    Examples
+    --------
+    >>> loss = SYMBOLIC["softmax_cross_entropy"]
+    >>> loss.gradient_latex.partition(",")[0]
+    'p_{j} - \\tilde{t}_{j}'
+    >>> SYMBOLIC["multiclass_hinge"].at(3, label=1).value
+    Max(0, m - z_1 + Max(z_0, z_2))
+    """
+
+    @property
+    def prediction_latex(self):
+        r"""What the gradient is taken with respect to, as LaTeX: one entry.
+
+        >>> SYMBOLIC["brier"].prediction_latex
+        'p_{j}'
+        """
+        return _print(self.prediction[j])
+
+    def at(self, classes, label=None):
+        """The loss for a number of classes and, where given, the class id `label`.
+
+        Indexed symbols become plain ones: ``z[0]`` is ``z_0``. Without a label the target is a
+        tuple of as many symbols, the label's probabilities.
+        """
+        if label is None and self.target == class_id:
+            raise ValueError("label must be a class id: this loss takes no label probabilities")
+        if label is not None and label not in range(classes):
+            raise ValueError(f"label must be a class id in [0, {classes - 1}], got {label!r}")
+        predictions = _numbered(self.prediction, classes)
+        plain = {self.prediction[n]: predictions[n] for n in range(classes)}
+        if label is None:
+            target, numbers = _numbered(self.target, classes), {K: classes}
+            plain |= {self.target[n]: target[n] for n in range(classes)}
+        else:
+            target, numbers = None, {K: classes, class_id: int(label)}
+            plain |= {rows[n]: sp.Integer(int(n == label)) for n in range(classes)}
+
+        def concrete(expression):
+            return expression.subs(numbers).doit().xreplace(plain)
+
+        domain = {symbol: self.domain[symbol] for symbol in self.hyperparameters.values()}
+        domain |= dict.fromkeys(predictions, self.domain[self.prediction])
+        domain |= dict.fromkeys(target or (), sp.Interval(0, 1))
+        return Symbolic(
+            predictions,
+            target,
+            concrete(self.value),
+            tuple(concrete(self.gradient.subs(j, n)) for n in range(classes)),
+            self.hyperparameters,
+            domain,
+        )
+
+    def lambdify(self, form="value", /, **hyperparameters):
+        """As for :class:`Symbolic`; the target holds class ids or label probabilities."""
+
+        @cache
+        def concrete(classes, label):
+            return self.at(classes, label).lambdify(form, **hyperparameters)
+
+        def function(prediction, target):
+            classes = prediction.shape[-1]
+            if target.ndim == prediction.ndim:
+                return concrete(classes, None)(prediction, target)
+            shape = prediction.shape if form == "gradient" else target.shape
+            result = np.empty(shape, prediction.dtype)
+            for label in np.unique(target):
+                chosen = target == label
+                result[chosen] = concrete(classes, int(label))(prediction[chosen])
+            return result
+
+        return function
+
+
+class MaxOther(sp.Function):
+    r"""The largest entry but one, :math:`\max_{k \ne y} z_k`: a ``Max`` at concrete size.
+
+    >>> MaxOther(logits, 1, 3)
+    Max(z[0], z[2])
+    """
+
+    nargs = 3
+
+    @classmethod
+    def eval(cls, base, left_out, classes):
+        if left_out.is_Integer and classes.is_Integer:
+            return sp.Max(*(base[n] for n in range(classes) if n != left_out))
+
+    def _latex(self, printer):
+        base, left_out, _ = (printer.doprint(argument) for argument in self.args)
+        return rf"\max_{{k \ne {left_out}}} {base}_{{k}}"
+
+
+class ArgMaxOther(sp.Function):
+    r"""Where :class:`MaxOther` is attained; of several places the first.
+
+    >>> ArgMaxOther(logits, 1, 3)
+    Piecewise((0, z[0] >= z[2]), (2, True))
+    """
+
+    nargs = 3
+
+    @classmethod
+    def eval(cls, base, left_out, classes):
+        if left_out.is_Integer and classes.is_Integer:
+            others = [n for n in range(classes) if n != left_out]
+            # The first entry that no later one exceeds is the first of the largest.
+            later = {n: [base[other] for other in others if other > n] for n in others}
+            return sp.Piecewise(*((n, base[n] >= sp.Max(*later[n])) for n in others))
+
+    def _latex(self, printer):
+        base, left_out, _ = (printer.doprint(argument) for argument in self.args)
+        return rf"\operatorname{{argmax}}_{{k \ne {left_out}}} {base}_{{k}}"
+
+
+class _Printer(LatexPrinter):
+    """LaTeX in the order written, without vertical bars, which would end a Markdown table cell."""
+
+    def __init__(self):
+        super().__init__({"order": "none"})
+
+    def _print_Abs(self, expression, exp=None):
+        bars = rf"\lvert {self._print(expression.args[0])} \rvert"
+        return bars if exp is None else f"{bars}^{{{exp}}}"
+
+    def _print_Indexed(self, expression):
+        return f"{self._print(expression.base)}_{{{self._print(expression.indices[0])}}}"
+
+    def _print_log(self, expression, exp=None):
+        (argument,) = expression.args
+        bare = argument.is_Symbol or isinstance(argument, (sp.Indexed, sp.cosh))
+        printed = self._print(argument)
+        return rf"\log {printed}" if bare else rf"\log\left({printed}\right)"
+
+    def _print_Sum(self, expression):
+        index = self._print(expression.limits[0][0])
+        return rf"\sum_{{{index}}} {self.parenthesize(expression.function, 40)}"
+
+
+_print = _Printer().doprint
+
+
+def _rule(symbol, meaning):
+    """What to look for and what to put in its place, for an abbreviation with or without index."""
+    if not isinstance(symbol, sp.Indexed):
+        return symbol, meaning
+    (index,) = symbol.indices
+    return (
+        lambda part: isinstance(part, sp.Indexed) and part.base == symbol.base,
+        lambda part: meaning.xreplace({index: part.indices[0]}),
+    )
+
+
+def _length(x):
+    return np.where(x < 0, -x, x)
+
+
+def _largest(*entries):
+    return reduce(np.maximum, entries)
+
+
+def _same(first, second):
+    return np.equal(first, second) * 1.0
+
+
+#: NumPy's own abs is the length of a complex number, which has no complex derivative. Comparisons,
+#: and so these and a Piecewise, go by the real part first.
+_ANALYTIC = {sp.Abs: _length, sp.Max: _largest, sp.KroneckerDelta: _same}
+
+
+def _compiled(arguments, expression):
+    for kind, function in _ANALYTIC.items():
+        expression = expression.replace(kind, sp.Function(function.__name__))
+    functions = {function.__name__: function for function in _ANALYTIC.values()}
+    return sp.lambdify(arguments, expression, [functions, "numpy"])
+
+
+def _entries(symbols):
+    if symbols is None:
+        return ()
+    return symbols if isinstance(symbols, tuple) else (symbols,)
+
+
+def _columns(symbols, array):
+    """The arrays that go with `symbols`: entries of the last axis where there are several."""
+    if symbols is None:
+        return ()
+    return tuple(np.moveaxis(array, -1, 0)) if isinstance(symbols, tuple) else (array,)
+
+
+def _numbered(base, count):
+    assumptions = {name: True for name in ("positive", "real") if getattr(base[0], f"is_{name}")}
+    return tuple(sp.Symbol(f"{base}_{n}", **assumptions) for n in range(count))
+
+
+def _product(*factors):
+    """A product printed in the order given; SymPy's own order would turn y s into s y."""
+    return sp.Mul(*factors, evaluate=False)
+
+
+def _minus(first, second):
+    """A difference printed in the order given."""
+    return sp.Add(first, _product(-1, *sp.Mul.make_args(second)), evaluate=False)
+
+
+def _over_classes(term):
+    return sp.Sum(term, (k, 0, K - 1))
+
+
+def _cases(*branches):
+    """A Piecewise whose conditions are printed as written."""
+    return sp.Piecewise(*branches, evaluate=False)
+
+
+p, t, s, mu = sp.symbols("p t s mu", real=True)
+z, y = sp.symbols("z y", real=True)
+q, alpha, alpha_y, gamma = sp.symbols("q alpha alpha_y gamma", real=True)
+delta, beta, tau, w = sp.symbols("delta beta tau w", positive=True)
+# Indexed by class: k runs over the sum, i over a softmax's denominator, j is the gradient's index.
+K = sp.Symbol("K", integer=True, positive=True)
+i, j, k = sp.symbols("i j k", integer=True)
+r, class_id = sp.Symbol("r", integer=True), sp.Symbol("y", integer=True)
+logits = sp.IndexedBase("z", real=True)
+probabilities = sp.IndexedBase("p", positive=True)
+rows, smoothed = sp.IndexedBase("t", real=True), sp.IndexedBase(r"\tilde{t}", real=True)
+epsilon, m = sp.Symbol("varepsilon", real=True), sp.Symbol("m", positive=True)
+
+_r = p - t
+_margin = _product(-1, y, s)
+
+_REAL = {p: sp.Reals, t: sp.Reals}
+_PROBABILITY = {p: sp.Interval.open(0, 1), y: sp.Interval(0, 1)}
+_LOGIT = {z: sp.Reals, y: sp.Interval(0, 1)}
+_SCORE = {s: sp.Reals, y: sp.FiniteSet(-1, 1)}
+_POSITIVE = sp.Interval.open(0, sp.oo)
+_CLASSES = (0, K - 1)
+_SOFTMAX = sp.exp(logits[k]) / sp.Sum(sp.exp(logits[i]), (i, 0, K - 1))
+
+SYMBOLIC = {
+    "squared_error": Symbolic(p, t, _r**2, _product(2, _r), domain=_REAL),
+    "half_squared_error": Symbolic(p, t, _r**2 / 2, _r, domain=_REAL),
+    "absolute_error": Symbolic(p, t, sp.Abs(_r), sp.sign(_r), domain=_REAL),
+    "huber": Symbolic(
+        p,
+        t,
+        _cases(
+            (_r**2 / 2, sp.Abs(_r) <= delta),
+            (_product(delta, _minus(sp.Abs(_r), delta / 2)), True),
+        ),
+        _cases((_r, sp.Abs(_r) <= delta), (delta * sp.sign(_r), True)),
+        hyperparameters={"delta": delta},
+        domain=_REAL | {delta: _POSITIVE},
+    ),
+    "smooth_l1": Symbolic(
+        p,
+        t,
+        _cases(
+            (_r**2 / (2 * beta), sp.Abs(_r) <= beta), (_minus(sp.Abs(_r), beta / 2), True)
+        ),
+        _cases((_r / beta, sp.Abs(_r) <= beta), (sp.sign(_r), True)),
+        hyperparameters={"beta": beta},
+        domain=_REAL | {beta: _POSITIVE},
+    ),
+    "log_cosh": Symbolic(p, t, sp.log(sp.cosh(_r)), sp.tanh(_r), domain=_REAL),
+    "quantile": Symbolic(
+        p,
+        t,
+        _cases((_product(tau, t - p), t > p), (_product(1 - tau, _r), True)),
+        _cases((-tau, t > p), (1 - tau, t < p), (0, True)),
+        hyperparameters={"level": tau},
+        domain=_REAL | {tau: sp.Interval.open(0, 1)},
+    ),
+    "poisson_nll": Symbolic(
+        z,
+        t,
+        _minus(sp.exp(z), t * z),
+        _minus(sp.exp(z), t),
+        domain={z: sp.Reals, t: sp.Interval(0, sp.oo)},
+    ),
+    "gaussian_nll": Symbolic(
+        (mu, s),
+        t,
+        _product(sp.S.Half, sp.Add(s, (mu - t) ** 2 * sp.exp(-s), evaluate=False)),
+        ((mu - t) * sp.exp(-s), _product(sp.S.Half, _minus(1, (mu - t) ** 2 * sp.exp(-s)))),
+        domain={mu: sp.Reals, s: sp.Reals, t: sp.Reals},
+    ),
+    "binary_cross_entropy": Symbolic(
+        p,
+        y,
+        _minus(_product(-1, y, sp.log(p)), _product(1 - y, sp.log(1 - p))),
+        (p - y) / (p * (1 - p)),
+        domain=_PROBABILITY,
+    ),
+    "sigmoid_binary_cross_entropy": Symbolic(
+        z,
+        y,
+        sp.Add(
+            _product(w, y, sp.log(1 + sp.exp(-z))),
+            _product(1 - y, sp.log(1 + sp.exp(z))),
+            evaluate=False,
+        ),
+        _minus((1 - y) / (1 + sp.exp(-z)), _product(w, y, 1 / (1 + sp.exp(z)))),
+        hyperparameters={"pos_weight": w},
+        domain=_LOGIT | {w: _POSITIVE},
+    ),
+    "sigmoid_focal": Symbolic(
+        z,
+        y,
+        _product(-1, alpha_y, (1 - q) ** gamma, sp.log(q)),
+        _product(
+            -1,
+            _minus(2 * y, 1),
+            alpha_y,
+            (1 - q) ** gamma,
+            sp.Add(1, -q, _product(-1, gamma, q, sp.log(q)), evaluate=False),
+        ),
+        hyperparameters={"gamma": gamma, "alpha": alpha},
+        domain={
+            z: sp.Reals,
+            y: sp.FiniteSet(0, 1),
+            gamma: sp.Interval(0, sp.oo),
+            alpha: sp.Interval(0, 1),
+        },
+        where={
+            q: 1 / (1 + sp.exp(_product(-1, _minus(2 * y, 1), z))),
+            alpha_y: _cases((alpha, sp.Eq(y, 1)), (1 - alpha, True)),
+        },
+    ),
+    "perceptron": Symbolic(
+        s, y, sp.Max(0, _margin), _cases((-y, _product(y, s) <= 0), (0, True)), domain=_SCORE
+    ),
+    "hinge": Symbolic(
+        s,
+        y,
+        sp.Max(0, sp.Add(1, _margin, evaluate=False)),
+        _cases((-y, _product(y, s) < 1), (0, True)),
+        domain=_SCORE,
+    ),
+    "squared_hinge": Symbolic(
+        s,
+        y,
+        sp.Max(0, sp.Add(1, _margin, evaluate=False)) ** 2,
+        _product(-2, y, sp.Max(0, sp.Add(1, _margin, evaluate=False))),
+        domain=_SCORE,
+    ),
+    "exponential": Symbolic(s, y, sp.exp(_margin), _product(-1, y, sp.exp(_margin)), domain=_SCORE),
+    "logistic": Symbolic(
+        s, y, sp.log(1 + sp.exp(_margin)), -y / (1 + sp.exp(_product(y, s))), domain=_SCORE
+    ),
+    "categorical_cross_entropy": ClassAxis(
+        probabilities,
+        rows,
+        -_over_classes(_product(rows[k], sp.log(probabilities[k]))),
+        -rows[j] / probabilities[j],
+        domain={probabilities: sp.Interval.open(0, 1), rows: "simplex", j: _CLASSES},
+    ),
+    "softmax_cross_entropy": ClassAxis(
+        logits,
+        rows,
+        -_over_classes(_product(smoothed[k], sp.log(probabilities[k]))),
+        _minus(probabilities[j], smoothed[j]),
+        hyperparameters={"label_smoothing": epsilon},
+        domain={logits: sp.Reals, rows: "simplex", j: _CLASSES, epsilon: sp.Interval(0, 1)},
+        where={
+            probabilities[k]: _SOFTMAX,
+            smoothed[k]: sp.Add((1 - epsilon) * rows[k], epsilon / K, evaluate=False),
+        },
+    ),
+    "softmax_focal": ClassAxis(
+        logits,
+        class_id,
+        _product(-1, (1 - probabilities[class_id]) ** gamma, sp.log(probabilities[class_id])),
+        _product(
+            (1 - probabilities[class_id]) ** _minus(gamma, 1),
+            sp.Add(
+                1,
+                -probabilities[class_id],
+                _product(-1, gamma, probabilities[class_id], sp.log(probabilities[class_id])),
+                evaluate=False,
+            ),
+            _minus(probabilities[j], sp.KroneckerDelta(j, class_id)),
+        ),
+        hyperparameters={"gamma": gamma},
+        domain={
+            logits: sp.Reals,
+            class_id: _CLASSES,
+            j: _CLASSES,
+            gamma: sp.Interval(0, sp.oo),
+        },
+        where={probabilities[k]: _SOFTMAX},
+    ),
+    "brier": ClassAxis(
+        probabilities,
+        rows,
+        _over_classes(_minus(probabilities[k], rows[k]) ** 2),
+        _product(2, _minus(probabilities[j], rows[j])),
+        domain={probabilities: sp.Interval.Lopen(0, 1), rows: "simplex", j: _CLASSES},
+    ),
+    "multiclass_hinge": ClassAxis(
+        logits,
+        class_id,
+        sp.Max(0, sp.Add(m, MaxOther(logits, class_id, K), -logits[class_id], evaluate=False)),
+        _cases(
+            (
+                _minus(sp.KroneckerDelta(j, r), sp.KroneckerDelta(j, class_id)),
+                sp.Add(m, MaxOther(logits, class_id, K), -logits[class_id], evaluate=False) > 0,
+            ),
+            (0, True),
+        ),
+        hyperparameters={"margin": m},
+        domain={logits: sp.Reals, class_id: _CLASSES, j: _CLASSES, m: _POSITIVE},
+        where={r: ArgMaxOther(logits, class_id, K)},
+    ),
+}

@@ -1,0 +1,236 @@
+"""The witnesses pass a right gradient, refuse a wrong one, and say when they cannot tell."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lossbook import LOSSES
+from lossbook.gradcheck import (
+    GradientCheck,
+    Witness,
+    autograd,
+    central_difference,
+    check_gradient,
+    complex_step,
+    example_inputs,
+)
+
+METHODS = ["central differences", "complex steps", "automatic differentiation"]
+P, T = np.array([0.5, 3.0, -2.0]), np.array([0.0, 0.0, 1.0])
+
+
+def cube(x, t=0.0):
+    return (x - t) ** 3
+
+
+def cube_grad(x, t=0.0):
+    return 3 * (x - t) ** 2
+
+
+@pytest.mark.parametrize("x", [np.asarray(2.0), P, P.reshape(3, 1), np.zeros((0, 2))])
+@pytest.mark.parametrize("differentiate", [central_difference, complex_step, autograd])
+def test_each_method_gives_the_derivative_in_the_shape_of_its_argument(differentiate, x):
+    result = differentiate(cube, x)
+    assert result.shape == x.shape
+    assert result.dtype == np.float64
+    # Two thirds of the digits are what central differences have.
+    tolerance = 1e-9 if differentiate is central_difference else 1e-15
+    np.testing.assert_allclose(result, cube_grad(x), rtol=tolerance)
+
+
+@pytest.mark.parametrize("differentiate", [central_difference, complex_step, autograd])
+def test_entries_that_influence_each_other(differentiate):
+    def f(x):
+        return (x[0] + 2 * x[1]) ** 2 + (3 * x[1] + x[2]) ** 2
+
+    first, second = 2 * (P[0] + 2 * P[1]), 2 * (3 * P[1] + P[2])
+    expected = np.array([first, 2 * first + 3 * second, second])
+    np.testing.assert_allclose(differentiate(f, P), expected, rtol=1e-9)  # as above
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e6, 1e100])
+def test_the_step_of_central_differences_follows_the_size_of_the_entry(size):
+    x = np.array([size, -3 * size])
+    np.testing.assert_allclose(central_difference(lambda x: x**3, x), 3 * x**2, rtol=1e-8)
+
+
+def test_central_differences_err_less_with_the_right_step_than_with_either_wrong_one():
+    x = np.array([1.0])
+    errors = [
+        abs(central_difference(np.exp, x, step=step)[0] - np.e) for step in (1e-1, 6e-6, 1e-13)
+    ]
+    assert errors[1] < 1e-9  # eps^(2/3), times e
+    assert errors[0] > 1e-3
+    assert errors[2] > 1e-6
+
+
+def test_complex_steps_keep_all_digits_where_differences_lose_them():
+    x = np.array([1.5])
+    assert abs(complex_step(np.exp, x)[0] / np.exp(1.5) - 1) < 1e-15
+
+
+def test_complex_steps_refuse_a_function_that_drops_the_imaginary_part():
+    with pytest.raises(TypeError, match="f must return complex numbers for complex ones"):
+        complex_step(np.abs, P)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_passes_at_its_example_inputs(name):
+    check = check_gradient(name)
+    assert check.passed
+    assert [witness.method for witness in check.witnesses] == METHODS
+    assert all(witness.passed for witness in check.witnesses)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_witness_sees_a_planted_error_in_one_entry(name, method):
+    row = LOSSES[name]
+
+    def wrong(*inputs, **hyperparameters):
+        gradient = row.gradient(*inputs, **hyperparameters).copy()
+        largest = np.unravel_index(np.abs(gradient).argmax(), gradient.shape)
+        gradient[largest] *= 1.0001
+        return gradient
+
+    check = check_gradient(dataclasses.replace(row, gradient=wrong))
+    assert not check.passed
+    (witness,) = (w for w in check.witnesses if w.method == method)
+    assert not witness.passed
+    assert witness.error == pytest.approx(1e-4, rel=1e-2)
+    assert repr(check).count("WRONG") == 3
+
+
+def test_each_witness_sees_an_error_in_the_code_of_the_value():
+    row = LOSSES["huber"]
+
+    def huber(prediction, target, *, delta=1.0):
+        return 2 * row.function(prediction, target, delta=delta)
+
+    check = check_gradient(dataclasses.replace(row, function=huber))
+    findings = {w.method: w.passed for w in check.witnesses}
+    assert findings == {
+        "central differences": False,
+        "complex steps": True,  # of the formula, not of the code
+        "automatic differentiation": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("gradient", "passed"),
+    [
+        (lambda p, t: 3 * (p - t) ** 2, True),
+        (lambda p, t: 3 * (p - t), False),
+        (lambda p, t: -3 * (p - t) ** 2, False),
+        (lambda p, t: 3 * (p - t) ** 2 / p.size, False),
+        (lambda p, t: 0 * p, False),
+        (lambda p, t: np.nan * p, False),
+    ],
+)
+def test_your_own_pair_of_functions(gradient, passed):
+    check = check_gradient((cube, gradient), P, T)
+    assert check.passed is passed
+    assert all(witness.passed is passed for witness in check.witnesses)
+
+
+def test_hyperparameters_reach_both_functions():
+    def value(p, t, *, power):
+        return (p - t) ** power
+
+    def gradient(p, t, *, power):
+        return power * (p - t) ** (power - 1)
+
+    assert check_gradient((value, gradient), P, T, power=4).passed
+    assert check_gradient("huber", P, T, delta=0.7).passed
+
+
+def huber_with_abs(p, t):
+    return np.where(np.abs(p - t) <= 1, (p - t) ** 2 / 2, np.abs(p - t) - 0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "steps", "autodiff"),
+    [
+        (lambda p, t: np.exp(p - t), None, "not available: RuntimeError from the value function"),
+        (
+            lambda p, t: np.abs(np.exp(p - t)),
+            "not available: TypeError from the value function",
+            "not available: RuntimeError from the value function",
+        ),
+    ],
+)
+def test_a_method_that_cannot_be_used_says_so(value, steps, autodiff):
+    check = check_gradient((value, lambda p, t: np.exp(p - t)), P, T)
+    assert check.passed
+    _, complex_steps, automatic = check.witnesses
+    assert complex_steps.passed if steps is None else complex_steps.finding == steps
+    assert automatic.finding == autodiff
+
+
+def test_a_function_that_is_not_analytic_is_not_blamed_on_the_gradient():
+    check = check_gradient((huber_with_abs, lambda p, t: np.clip(p - t, -1, 1)), P, T)
+    assert check.passed
+    assert check.witnesses[1].finding == "not available: the value is not analytic"
+
+
+def test_no_witness_at_all_is_no_pass():
+    assert not GradientCheck("f", 1, (Witness("central differences"),)).passed
+
+
+@pytest.mark.parametrize(
+    ("prediction", "error", "message"),
+    [
+        ([0.5, 3.0, -2.0], TypeError, "the prediction must be a NumPy array of dtype float64"),
+        (P.astype(np.float32), TypeError, "dtype float64, got float32"),
+    ],
+)
+def test_predictions_other_than_float64_are_refused(prediction, error, message):
+    with pytest.raises(error, match=message):
+        check_gradient("squared_error", prediction, T)
+
+
+def test_a_gradient_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"the gradient has shape \(3, 1\) but the prediction"):
+        check_gradient((cube, lambda p, t: cube_grad(p, t)[:, None]), P, T)
+
+
+def test_what_is_printed_holds_no_digit_of_a_rounding_error():
+    check = check_gradient("huber", P, T)
+    assert repr(check) == (
+        "gradient of huber, 3 entries: passed\n"
+        "  central differences        error < 1e-06\n"
+        "  complex steps              error < 1e-12\n"
+        "  automatic differentiation  error < 1e-12"
+    )
+    assert check._repr_markdown_() == (
+        "| gradient of `huber`, 3 entries | passed |\n"
+        "|:--|:--|\n"
+        "| central differences | error < 1e-06 |\n"
+        "| complex steps | error < 1e-12 |\n"
+        "| automatic differentiation | error < 1e-12 |"
+    )
+
+
+def test_a_failure_is_printed_plainly():
+    check = check_gradient((cube, lambda p, t: cube_grad(p, t) / 2), P, T)
+    assert repr(check).startswith("gradient of cube, 3 entries: FAILED\n")
+    assert repr(check).count("error 0.5: WRONG") == 3
+    assert "**FAILED**" in check._repr_markdown_()
+
+
+@pytest.mark.parametrize("size", [(), 3, (2, 3), 0])
+@pytest.mark.parametrize("name", LOSSES)
+def test_example_inputs_are_accepted_and_the_same_every_time(name, size):
+    inputs, again = example_inputs(name, size=size), example_inputs(name, size=size)
+    for first, second in zip(inputs, again, strict=True):
+        np.testing.assert_array_equal(first, second)
+    shape = (size,) if isinstance(size, int) else size
+    assert np.shape(LOSSES[name].function(*map(np.asarray, inputs))) == shape
+
+
+def test_the_module_does_not_load_torch_before_it_is_asked_to():
+    code = "import sys, lossbook.gradcheck; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

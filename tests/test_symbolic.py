@@ -1,0 +1,222 @@
+"""The SymPy formulas: each gradient is the derivative, and both are what the code computes."""
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from lossbook import LOSSES
+from lossbook.derivation import Derivation
+from lossbook.gradcheck import example_inputs
+from lossbook.symbolic import SYMBOLIC, ArgMaxOther, ClassAxis, MaxOther, Symbolic
+
+OPTIONS = {
+    "huber": {"delta": 0.7},
+    "smooth_l1": {"beta": 0.7},
+    "quantile": {"level": 0.9},
+    "sigmoid_binary_cross_entropy": {"pos_weight": 3.0},
+    "sigmoid_focal": {"gamma": 1.5, "alpha": 0.25},
+    "softmax_cross_entropy": {"label_smoothing": 0.1},
+    "softmax_focal": {"gamma": 1.5},
+    "multiclass_hinge": {"margin": 0.7},
+}
+ELEMENTWISE = [name for name, loss in SYMBOLIC.items() if not isinstance(loss, ClassAxis)]
+CLASS_AXIS = [name for name in SYMBOLIC if name not in ELEMENTWISE]
+WITH_IDS = [name for name in CLASS_AXIS if LOSSES[name].target.startswith("class id")]
+WITH_ROWS = ["categorical_cross_entropy", "softmax_cross_entropy", "brier"]
+
+
+def entries(symbols):
+    return symbols if isinstance(symbols, tuple) else (symbols,)
+
+
+def assert_gradient_is_derivative(loss, points):
+    """Compare at points with 30 digits; every branch of a case distinction must be met."""
+    met = {}
+    for point in points:
+        for symbol, claimed in zip(entries(loss.prediction), entries(loss.gradient), strict=True):
+            derivative = sp.diff(loss.value, symbol).subs(point).doit()
+            found, claimed_there = derivative.evalf(30), sp.sympify(claimed).subs(point).evalf(30)
+            assert abs(found - claimed_there) < sp.Float("1e-20"), (symbol, point)
+        for cases in loss.value.atoms(sp.Piecewise, sp.Max):
+            if isinstance(cases, sp.Max):
+                branch = max(cases.args, key=lambda branch: branch.subs(point))
+            else:
+                branch = next(b for b, condition in cases.args if condition.subs(point) == True)  # noqa: E712
+            met.setdefault(cases, set()).add(branch)
+    for cases, branches in met.items():
+        assert len(branches) == len(cases.args), f"of {cases} only {branches} met"
+
+
+def exact(number):
+    return sp.Rational(float(number))
+
+
+def substitutions(loss, name, prediction, target):
+    """A row's symbols and exact numbers, with the hyperparameters of OPTIONS."""
+    numbers = {loss.hyperparameters[key]: exact(x) for key, x in OPTIONS.get(name, {}).items()}
+    pairs = [(loss.prediction, prediction)] + [(loss.target, target)] * (loss.target is not None)
+    for symbols, row in pairs:
+        numbers |= dict(zip(entries(symbols), map(exact, np.atleast_1d(row)), strict=True))
+    return numbers
+
+
+def test_every_loss_has_a_formula():
+    assert SYMBOLIC.keys() == LOSSES.keys()
+    for name, row in LOSSES.items():
+        assert row.symbolic is SYMBOLIC[name]
+        assert list(row.hyperparameters) == list(row.symbolic.hyperparameters)
+        assert row.formula == row.symbolic.value_latex
+        assert row.gradient_formula == row.symbolic.gradient_latex
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_gradient_of_an_elementwise_loss_is_its_derivative(name):
+    loss = SYMBOLIC[name]
+    rows = zip(*example_inputs(name, size=12), strict=True)
+    assert_gradient_is_derivative(loss, [substitutions(loss, name, *row) for row in rows])
+
+
+@pytest.mark.parametrize("label", range(3))
+@pytest.mark.parametrize("name", WITH_IDS)
+def test_gradient_of_a_loss_of_class_ids_is_its_derivative(name, label):
+    loss = SYMBOLIC[name].at(3, label=label)
+    predictions, _ = example_inputs(name, size=12, classes=3)
+    points = [substitutions(loss, name, row, None) for row in predictions]
+    assert_gradient_is_derivative(loss, points)
+
+
+@pytest.mark.parametrize("name", WITH_ROWS)
+def test_gradient_of_a_loss_of_label_rows_is_its_derivative(name):
+    loss = SYMBOLIC[name].at(3)
+    predictions, _ = example_inputs(name, size=4, classes=3)
+    labels = [[0, 0, 1], [0.5, 0.25, 0.25], [1, 0, 0], [0.125, 0.125, 0.75]]  # sum to 1 exactly
+    rows = zip(predictions, labels, strict=True)
+    assert_gradient_is_derivative(loss, [substitutions(loss, name, *row) for row in rows])
+
+
+@pytest.mark.parametrize("form", ["value", "gradient"])
+@pytest.mark.parametrize("options", ["defaults", "others"])
+@pytest.mark.parametrize("name", SYMBOLIC)
+def test_formula_and_code_agree(name, options, form):
+    row, inputs = LOSSES[name], example_inputs(name, size=9)
+    options = row.hyperparameters | (OPTIONS.get(name, {}) if options == "others" else {})
+    function = row.function if form == "value" else row.gradient
+    result = SYMBOLIC[name].lambdify(form, **options)(*inputs)
+    # Inputs of size 1 cost the plain formula a few digits at most.
+    np.testing.assert_allclose(result, function(*inputs, **options), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", WITH_ROWS)
+def test_formula_and_code_agree_on_label_rows(name):
+    row, (prediction, _) = LOSSES[name], example_inputs(name, size=9)
+    target = np.random.default_rng(1).dirichlet(np.ones(4), 9)
+    for form, function in [("value", row.function), ("gradient", row.gradient)]:
+        result = SYMBOLIC[name].lambdify(form, **row.hyperparameters)(prediction, target)
+        np.testing.assert_allclose(result, function(prediction, target), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SYMBOLIC)
+def test_the_value_takes_complex_predictions_and_follows_the_gradient(name):
+    row, (prediction, target) = LOSSES[name], example_inputs(name)
+    value = SYMBOLIC[name].lambdify(**row.hyperparameters)
+    tiny = 1e-30
+    result = value(prediction + tiny * 1j, target)
+    np.testing.assert_allclose(result.real, value(prediction, target), rtol=1e-14)
+    # Moving every entry of a row alike gives the sum of its gradient, up to rounding.
+    slopes = row.gradient(prediction, target).reshape(5, -1).sum(axis=-1)
+    np.testing.assert_allclose(result.imag / tiny, slopes, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_a_derivation_leads_from_value_to_gradient(name):
+    loss = SYMBOLIC[name]
+    for symbol, gradient in zip(entries(loss.prediction), entries(loss.gradient), strict=True):
+        derivation = Derivation(
+            sp.Derivative(loss.value, symbol), "definition", domain=dict(loss.domain)
+        )
+        derivation.step(gradient, "rules of differentiation")
+        assert derivation.counts["argued"] == 0
+
+
+# Not the multiclass hinge: which rival is the largest is no matter for algebra of indexed sums.
+@pytest.mark.parametrize("name", sorted({*CLASS_AXIS} - {"multiclass_hinge"}))
+def test_a_derivation_leads_from_an_indexed_value_to_its_gradient(name):
+    loss, j = SYMBOLIC[name], sp.Symbol("j", integer=True)
+    start = sp.Derivative(loss.value, loss.prediction[j])
+    derivation = Derivation(start, "definition", domain=dict(loss.domain))
+    derivation.step(loss.gradient, "rules of differentiation")
+    assert derivation.counts["argued"] == 0
+
+
+@pytest.mark.parametrize("name", SYMBOLIC)
+def test_latex_fits_a_markdown_table_and_is_well_formed(name):
+    loss = SYMBOLIC[name]
+    for latex in (loss.value_latex, loss.gradient_latex, loss.prediction_latex):
+        assert "|" not in latex
+        assert "\n" not in latex
+        assert latex.count("{") == latex.count("}")
+        assert latex.count(r"\left") == latex.count(r"\right")
+        assert latex.count(r"\begin") == latex.count(r"\end")
+        assert "Other" not in latex  # the name of a class instead of its notation
+
+
+def test_latex_is_printed_from_the_expression():
+    p, t = sp.symbols("p t", real=True)
+    loss = Symbolic(p, t, 3 * sp.Abs(p - t), 3 * sp.sign(p - t))
+    assert loss.value_latex == r"3 \lvert p - t \rvert"
+    assert loss.gradient_latex == r"3 \operatorname{sign}{\left(p - t \right)}"
+
+
+@pytest.mark.parametrize(
+    ("name", "latex"),
+    [
+        ("binary_cross_entropy", r"- y \log p - \left(1 - y\right) \log\left(1 - p\right)"),
+        ("hinge", r"\max\left(0, 1 - y s\right)"),
+        ("log_cosh", r"\log \cosh{\left(p - t \right)}"),
+        ("categorical_cross_entropy", r"- \sum_{k} t_{k} \log p_{k}"),
+        ("brier", r"\sum_{k} \left(p_{k} - t_{k}\right)^{2}"),
+        ("multiclass_hinge", r"\max\left(0, m + \max_{k \ne y} z_{k} - z_{y}\right)"),
+    ],
+)
+def test_latex_reads_as_in_a_textbook(name, latex):
+    assert SYMBOLIC[name].value_latex == latex
+
+
+@pytest.mark.parametrize("name", SYMBOLIC)
+def test_every_symbol_has_a_domain(name):
+    loss = SYMBOLIC[name]
+    used = set().union(*(sp.sympify(entry).free_symbols for entry in entries(loss.gradient)))
+    used |= loss.value.free_symbols
+    used = {symbol for symbol in used if not isinstance(symbol, sp.Indexed)}
+    bases = {base.label for base in loss.domain if isinstance(base, sp.IndexedBase)}
+    assert used - set(loss.domain) - bases - {sp.Symbol("K", integer=True, positive=True)} == set()
+
+
+def test_the_largest_of_the_others():
+    z, y, K = sp.IndexedBase("z", real=True), sp.Symbol("y"), sp.Symbol("K")
+    assert MaxOther(z, y, K).subs({y: 1, K: 3}) == sp.Max(z[0], z[2])
+    position = ArgMaxOther(z, y, K).subs({y: 1, K: 4})
+    for numbers, first in [("2910", 0), ("0911", 2), ("0912", 3), ("3933", 0)]:
+        assert position.subs({z[n]: int(number) for n, number in enumerate(numbers)}) == first
+
+
+@pytest.mark.parametrize("label", [-1, 3, 0.5, "1"])
+def test_a_label_that_is_no_class_id_is_refused(label):
+    with pytest.raises(ValueError, match=r"label must be a class id in \[0, 2\], got"):
+        SYMBOLIC["softmax_cross_entropy"].at(3, label=label)
+
+
+def test_a_loss_of_class_ids_needs_a_label():
+    with pytest.raises(ValueError, match="label must be a class id"):
+        SYMBOLIC["softmax_focal"].at(3)
+
+
+@pytest.mark.parametrize("hyperparameters", [{}, {"beta": 1.0}, {"delta": 1.0, "beta": 1.0}])
+def test_a_function_needs_a_number_for_each_hyperparameter(hyperparameters):
+    with pytest.raises(TypeError, match="hyperparameters must be delta, got"):
+        SYMBOLIC["huber"].lambdify(**hyperparameters)
+
+
+def test_there_is_no_other_form_than_value_and_gradient():
+    with pytest.raises(ValueError, match="form must be 'value' or 'gradient', got 'hessian'"):
+        SYMBOLIC["huber"].lambdify("hessian", delta=1.0)
