@@ -14,6 +14,9 @@ changes neither its arguments nor anything else::
 
 `params` and `grads` are lists or dicts of NumPy arrays or torch tensors, alike in keys and shapes.
 A learning rate is a number, or a function of the step: the number of updates made so far, from 0.
+
+Raises ``TypeError`` for parameters that are not a list or dict of floating-point arrays, and
+``ValueError`` for gradients of other keys or shapes and for a hyperparameter out of range.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lossbook.arrays import array_namespace, hyperparameter, same_shape
+from lossbook.arrays import hyperparameter, real, real_pair, silent
 
 
 class Momentum(NamedTuple):
@@ -70,9 +73,9 @@ class SGD:
     weight_decay: float = 0.0
 
     def __post_init__(self):
-        _check_rate(self.lr)
-        hyperparameter("momentum", self.momentum, 0, 1, open_high=True)
-        hyperparameter("weight_decay", self.weight_decay, 0)
+        _check_rate(self)
+        _check(self, "momentum", 0, 1, open_high=True)
+        _check(self, "weight_decay", 0)
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0")
 
@@ -80,6 +83,7 @@ class SGD:
         """The state before the first step: no velocity."""
         return Momentum(0, _map(_zeros, params))
 
+    @silent
     def update(self, params, grads, state):
         """One step; returns new parameters and a new state."""
         grads = _decayed(grads, params, self.weight_decay)
@@ -132,16 +136,18 @@ class Adam:
     weight_decay: float = 0.0
 
     def __post_init__(self):
-        _check_rate(self.lr)
-        for name, beta in zip(("betas[0]", "betas[1]"), self.betas, strict=True):
-            hyperparameter(name, beta, 0, 1, open_high=True)
-        hyperparameter("eps", self.eps, 0)
-        hyperparameter("weight_decay", self.weight_decay, 0)
+        _check_rate(self)
+        if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
+            raise TypeError(f"betas must be a tuple of two numbers in [0, 1), got {self.betas!r}")
+        _check(self, "betas", 0, 1, open_high=True)
+        _check(self, "eps", 0)
+        _check(self, "weight_decay", 0)
 
     def init(self, params):
         """The state before the first step: both running means are 0."""
         return Moments(0, _map(_zeros, params), _map(_zeros, params))
 
+    @silent
     def update(self, params, grads, state):
         """One step; returns new parameters and a new state."""
         return self._step(params, _decayed(grads, params, self.weight_decay), state)
@@ -162,7 +168,7 @@ class Adam:
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    r"""Adam with decoupled weight decay: it shrinks :math:`w` by :math:`\eta \lambda w` on the side.
+    r"""Adam with decoupled weight decay: :math:`w` first shrinks by :math:`\eta \lambda w`.
 
     Parameters are those of :class:`Adam`.
 
@@ -181,8 +187,10 @@ class AdamW(Adam):
 
     weight_decay: float = 0.01
 
+    @silent
     def update(self, params, grads, state):
         """One step; returns new parameters and a new state."""
+        grads = _checked(grads, params)
         shrink = 1 - _rate(self.lr, state.step) * self.weight_decay
         return self._step(_map(lambda w: shrink * w, params), grads, state)
 
@@ -203,8 +211,8 @@ def one_cycle(peak, steps, *, warmup=0.3, start=25.0, end=1e4):
 
     Examples
     --------
-    >>> rate = one_cycle(0.1, 11, warmup=0.5)
-    >>> [round(rate(step), 4) for step in (0, 4, 10)]
+    >>> rate = one_cycle(0.1, 10, warmup=0.5)
+    >>> [round(rate(step), 4) for step in (0, 4, 9)]
     [0.004, 0.1, 0.0]
     """
     hyperparameter("peak", peak, 0, open_low=True)
@@ -216,7 +224,7 @@ def one_cycle(peak, steps, *, warmup=0.3, start=25.0, end=1e4):
     turn = warmup * steps - 1
 
     def rate(step):
-        if step <= turn:
+        if step < turn:
             return _half_cosine(first, peak, step / turn)
         return _half_cosine(peak, last, min(1.0, (step - turn) / (steps - 1 - turn)))
 
@@ -244,37 +252,66 @@ def _half_cosine(first, last, share):
     return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
 
 
-def _check_rate(lr):
-    if not callable(lr):
-        hyperparameter("lr", lr, 0)
+def _check(optimiser, name, low, high=math.inf, **ends):
+    """Check a hyperparameter, or a tuple of them, and keep it as Python numbers.
+
+    A NumPy number would turn float32 parameters into float64 ones.
+    """
+    value = getattr(optimiser, name)
+    if isinstance(value, (tuple, list)):
+        value = tuple(
+            hyperparameter(f"{name}[{i}]", part, low, high, **ends) for i, part in enumerate(value)
+        )
+    else:
+        value = hyperparameter(name, value, low, high, **ends)
+    object.__setattr__(optimiser, name, value)
+
+
+def _check_rate(optimiser):
+    if not callable(optimiser.lr):
+        _check(optimiser, "lr", 0)
 
 
 def _rate(lr, step):
-    return lr(step) if callable(lr) else lr
+    return hyperparameter("lr(step)", lr(step), 0) if callable(lr) else lr
+
+
+def _checked(grads, params):
+    """The gradients, each of its parameter's shape, dtype and device."""
+    return _map(lambda w, g: real_pair(w, g, ("a parameter", "its gradient"))[-1], params, grads)
 
 
 def _decayed(grads, params, weight_decay):
     """The gradients, checked against the parameters, plus that of the penalty."""
-    _map(lambda w, g: same_shape("a gradient", g, "its parameter", w), params, grads)
+    grads = _checked(grads, params)
     if not weight_decay:
         return grads
     return _map(lambda g, w: g + weight_decay * w, grads, params)
 
 
 def _zeros(array):
-    return array_namespace(params=array).zeros_like(array)
+    xp, array = real("a parameter", array)
+    return xp.zeros_like(array)
 
 
 def _map(function, first, *others):
     """Apply a function to the arrays of alike lists or dicts."""
+    if not isinstance(first, (list, dict)):
+        raise TypeError(f"params must be a list or a dict of arrays, got {type(first).__name__}")
+    for other in others:
+        if _structure(other) != _structure(first):
+            raise ValueError(
+                "params, grads and state must be alike, "
+                f"got a {_structure(first)} and a {_structure(other)}"
+            )
     if isinstance(first, dict):
-        if any(not isinstance(o, dict) or o.keys() != first.keys() for o in others):
-            raise ValueError(f"params, grads and state must have the keys {', '.join(first)}")
         return {key: function(array, *(o[key] for o in others)) for key, array in first.items()}
-    if not isinstance(first, list):
-        raise TypeError(
-            f"params must be a list or a dict of arrays, got {type(first).__name__}"
-        )
-    if any(not isinstance(o, list) or len(o) != len(first) for o in others):
-        raise ValueError(f"params, grads and state must be lists of {len(first)} arrays")
     return [function(*arrays) for arrays in zip(first, *others, strict=True)]
+
+
+def _structure(arrays):
+    if isinstance(arrays, dict):
+        return f"dict of {', '.join(sorted(map(str, arrays)))}"
+    if isinstance(arrays, list):
+        return f"list of {len(arrays)}"
+    return type(arrays).__name__

@@ -10,9 +10,10 @@ from torch import nn
 
 
 class CNN(nn.Module):
-    """Two convolutions, each with ReLU and max-pooling, and two linear layers: 28 x 28 to 10.
+    """Two convolutions, each with max-pooling and ReLU, and two linear layers: 28 x 28 to 10.
 
-    It returns raw outputs, one a class: what they mean is for the loss to say.
+    It returns raw outputs, one a class: what they mean is for the loss to say. ReLU after pooling
+    gives what pooling after ReLU would, from a quarter of the numbers.
 
     Parameters
     ----------
@@ -29,18 +30,18 @@ class CNN(nn.Module):
     >>> network(torch.zeros(4, 1, 28, 28)).shape
     torch.Size([4, 10])
     >>> sum(p.numel() for p in network.parameters())
-    0
+    106122
     """
 
     def __init__(self, seed=0):
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(1, 16, 5, padding=2),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Conv2d(16, 32, 3, padding=1),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
         )
         self.classifier = nn.Sequential(
             nn.Flatten(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch.autograd.function import once_differentiable
 
 from lossbook.reduction import REDUCTIONS
 from lossbook.registry import LOSSES
@@ -41,7 +40,7 @@ class Criterion(torch.nn.Module):
 
     An optional third argument, `weights`, has the shape of the unreduced values. The gradient with
     respect to the prediction is the one derived in the book, not autograd's; target and weights
-    get none.
+    get none. Second derivatives are refused.
     """
 
     def __init__(self, loss, reduction, hyperparameters):
@@ -53,6 +52,8 @@ class Criterion(torch.nn.Module):
         self.options = {"reduction": reduction, **hyperparameters}
 
     def forward(self, prediction, target, weights=None):
+        if not isinstance(prediction, torch.Tensor):
+            raise TypeError(f"prediction must be a torch tensor, got {type(prediction).__name__}")
         return _HandDerived.apply(prediction, target, weights, self.loss, self.options)
 
     def __repr__(self):
@@ -66,14 +67,29 @@ class _HandDerived(torch.autograd.Function):
     @staticmethod
     def forward(ctx, prediction, target, weights, loss, options):
         value, gradient = loss.value_and_grad(prediction, target, weights=weights, **options)
-        ctx.save_for_backward(gradient)
+        ctx.save_for_backward(prediction, gradient)
         return value
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, upstream):
-        (gradient,) = ctx.saved_tensors
+        prediction, gradient = ctx.saved_tensors
+        gradient = _NotTwice.apply(gradient, prediction)
         # An unreduced loss hands back one number per value; the class axis has still to be matched.
         missing = gradient.ndim - upstream.ndim
         upstream = upstream.reshape(upstream.shape + (1,) * missing)
         return upstream * gradient, None, None, None, None
+
+
+class _NotTwice(torch.autograd.Function):
+    """Ties a gradient to its prediction: else autograd would take it for a constant, and be wrong.
+
+    torch's ``once_differentiable`` does not notice where nothing from above wants a gradient.
+    """
+
+    @staticmethod
+    def forward(ctx, gradient, prediction):
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx, upstream):
+        raise RuntimeError("as_torch gives first derivatives only, a second one was asked for")

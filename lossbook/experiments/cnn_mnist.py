@@ -1,0 +1,142 @@
+"""Chapter 19: one CNN, three losses, two optimisers, five seeds, on the full MNIST.
+
+First each of the six pairs tries every learning rate of its grid once, on 55,000 images, and is
+scored on the 5,000 of the training set that were held back. Then the rate with the best validation
+accuracy trains over five seeds, and those runs, and no others, are shown the test images.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from lossbook import numerics, optim, reduction
+from lossbook.data import load_mnist, split_validation
+from lossbook.losses import multiclass
+from lossbook.losses.regression import squared_error, squared_error_grad
+from lossbook.registry import Loss
+from lossbook.torch import cnn, criterion
+from lossbook.train import (
+    Settings,
+    as_inputs,
+    evaluate,
+    objective,
+    predict,
+    read_outputs,
+    train,
+    training_step,
+)
+
+CODE = (
+    numerics,
+    reduction,
+    optim.SGD,
+    optim.Adam,
+    optim.one_cycle,
+    optim._half_cosine,
+    optim._rate,
+    optim._checked,
+    optim._decayed,
+    optim._map,
+    multiclass.softmax_cross_entropy,
+    multiclass.softmax_cross_entropy_grad,
+    multiclass._smoothed,
+    multiclass.multiclass_hinge,
+    multiclass.multiclass_hinge_grad,
+    multiclass._own_and_rival,
+    multiclass._logits_and_one_hot,
+    squared_error,
+    squared_error_grad,
+    Loss.value,
+    Loss.grad,
+    Loss.value_and_grad,
+    Loss._values_shape,
+    cnn,
+    criterion,
+    as_inputs,
+    objective,
+    read_outputs,
+    training_step,
+    predict,
+    evaluate,
+    train,
+    Settings,
+    split_validation,
+)
+
+LOSSES = ("softmax_cross_entropy", "squared_error", "multiclass_hinge")
+#: Peak learning rates to try: the same number for each pair. The squared error is averaged over
+#: ten outputs as well as over examples, so its gradients are smaller and its rates larger.
+RATES = {
+    ("softmax_cross_entropy", "sgd"): (0.01, 0.03, 0.1, 0.3),
+    ("squared_error", "sgd"): (0.1, 0.3, 1.0, 3.0),
+    ("multiclass_hinge", "sgd"): (0.01, 0.03, 0.1, 0.3),
+    ("softmax_cross_entropy", "adam"): (3e-4, 1e-3, 3e-3, 1e-2),
+    ("squared_error", "adam"): (3e-4, 1e-3, 3e-3, 1e-2),
+    ("multiclass_hinge", "adam"): (3e-4, 1e-3, 3e-3, 1e-2),
+}
+VALIDATION = 5_000
+SEEDS = range(5)
+#: Tuning runs use a seed of their own, so that no reported run was chosen for its luck.
+TUNING_SEED = 100
+
+
+def plan(done):
+    """The tuning runs; once they are done, the final runs at each pair's best rate."""
+    tuning = [
+        _settings("tune", loss, optimizer, rate, TUNING_SEED)
+        for (loss, optimizer), rates in RATES.items()
+        for rate in rates
+    ]
+    finished = [entry["settings"] for entry in done]
+    if any(settings not in finished for settings in tuning):
+        return tuning
+    best = best_rates(done)
+    return [
+        _settings("final", loss, optimizer, best[loss, optimizer], seed)
+        for seed in SEEDS
+        for loss, optimizer in RATES
+    ]
+
+
+def best_rates(runs):
+    """For each pair of loss and optimiser, the tuned rate: the best validation accuracy."""
+    scores = {}
+    for entry in runs:
+        settings = entry["settings"]
+        if settings["stage"] == "tune":
+            pair = settings["loss"], settings["optimizer"]
+            score = entry["results"]["history"][-1]["validation_accuracy"]
+            scores.setdefault(pair, {})[settings["lr"]] = score
+    return {pair: max(of_rate, key=of_rate.get) for pair, of_rate in scores.items()}
+
+
+def run(settings):
+    """One run: its history, and for a final run what it makes of the test images."""
+    options = {key: value for key, value in settings.items() if key != "stage"}
+    training, validation = split_validation(*load_mnist("train", "full"), VALIDATION)
+    try:
+        trained = train(*training, Settings(**options), validation=validation, progress=False)
+    except FloatingPointError as error:
+        # A rate too large to train with is a finding of the tuning, not a failure of the study.
+        return {"diverged": str(error), "history": [{"validation_accuracy": 0.0}]}
+    results = {"history": trained.history, "train_seconds": round(trained.train_seconds, 1)}
+    if settings["stage"] == "final":
+        images, labels = load_mnist("test", "full")
+        outputs = predict(trained.network, images)
+        answers = outputs.argmax(-1)
+        wrong = np.flatnonzero(answers != labels)
+        results |= {
+            "test_accuracy": float(np.mean(answers == labels)),
+            "test_loss": objective(settings["loss"])(
+                torch.from_numpy(outputs), torch.from_numpy(labels)
+            ).item(),
+            "wrong": wrong.tolist(),
+            "answers": answers[wrong].tolist(),
+        }
+    return results
+
+
+def _settings(stage, loss, optimizer, rate, seed):
+    settings = {"stage": stage, "loss": loss, "optimizer": optimizer, "lr": rate, "seed": seed}
+    return settings | {"epochs": 3, "batch_size": 64}

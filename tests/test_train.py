@@ -1,0 +1,535 @@
+"""Training: the command line, stopping and resuming at any moment, and that every loss learns."""
+
+import dataclasses
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from lossbook import LOSSES, train
+from lossbook.data import load_mnist
+from lossbook.torch import CNN
+
+SMALL = ("--source", "sample", "--limit", "300", "--batch-size", "64", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """300 training digits: 5 batches of 64."""
+    images, labels = load_mnist("train", source="sample")
+    return images[:300], labels[:300]
+
+
+@pytest.fixture
+def settings():
+    return train.Settings(epochs=3)
+
+
+class Stopped(Exception):
+    """What the tests stop a run with."""
+
+
+def stop_after(monkeypatch, name, calls):
+    """Let a function of the module work for some calls, then raise."""
+    function, made = getattr(train, name), []
+
+    def stopping(*args):
+        if len(made) == calls:
+            raise Stopped
+        made.append(args)
+        return function(*args)
+
+    monkeypatch.setattr(train, name, stopping)
+
+
+def weights_of(run):
+    return [w.detach().clone() for w in run.network.parameters()]
+
+
+def assert_same_run(one, other):
+    assert one.history == other.history
+    for a, b in zip(weights_of(one), weights_of(other), strict=True):
+        assert torch.equal(a, b)
+
+
+def assert_same_files(one, other):
+    assert (one / "metrics.jsonl").read_text() == (other / "metrics.jsonl").read_text()
+    tensors = [safetensors.torch.load_file(f / "checkpoint.safetensors") for f in (one, other)]
+    assert tensors[0].keys() == tensors[1].keys()
+    assert all(torch.equal(tensors[0][key], tensors[1][key]) for key in tensors[0])
+    assert sorted(p.name for p in one.iterdir()) == ["checkpoint.safetensors", "metrics.jsonl"]
+
+
+def command(*arguments):
+    """The process of ``python -m lossbook.train``."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "lossbook.train", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"LOSSBOOK_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+    )
+
+
+def result_of(capsys):
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+# The command line ---------------------------------------------------------------------------------
+
+
+def test_the_command_ends_with_one_json_object():
+    process = command("--source", "sample", "--limit", "500", "--epochs", "1", "--seed", "7")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    # A strict reader: NaN and Infinity are no JSON.
+    result = json.loads(out.splitlines()[-1], parse_constant=pytest.fail)
+    assert result | {"train_seconds": 0, "test_accuracy": 0, "test_loss": 0} == {
+        "loss": "softmax_cross_entropy",
+        "optimizer": "adam",
+        "epochs": 1,
+        "batch_size": 64,
+        "lr": train.RATES["adam"],
+        "seed": 7,
+        "source": "sample",
+        "examples": 500,
+        "train_seconds": 0,
+        "test_accuracy": 0,
+        "test_loss": 0,
+    }
+    assert result["train_seconds"] > 0
+    # One short epoch is enough to beat guessing, 0.1, and not to be perfect.
+    assert 0.2 < result["test_accuracy"] < 1
+    assert 0 < result["test_loss"] < math.log(10)
+    # The bar, with its running means, is on the other stream.
+    assert "epoch 1/1" in err
+    assert "loss=" in err
+    assert "accuracy=" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "valid"), [("--loss", train.TRAINABLE), ("--optimizer", tuple(train.RATES))]
+)
+def test_an_unknown_name_exits_with_2_and_one_line_of_valid_ones(option, valid):
+    process = command(option, "nonsense", *SMALL)
+    out, err = process.communicate()
+    assert process.returncode == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith(option.removeprefix("--") + " must be one of " + ", ".join(valid))
+    assert "'nonsense'" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--loss", "huber_grad"), "loss must be one of"),
+        (("--loss", "poisson_nll"), "loss must be one of"),
+        (("--limit", "0"), "limit must be an integer of at least 1, got 0"),
+        (("--limit", "-5"), "limit must be an integer of at least 1, got -5"),
+        (("--epochs", "0"), "epochs must be an integer of at least 1, got 0"),
+        (("--batch-size", "0"), "batch_size must be an integer of at least 1, got 0"),
+        (("--seed", "-1"), "seed must be an integer of at least 0, got -1"),
+        (("--lr", "0"), "lr must be a number in (0, infinity), got 0.0"),
+        (("--lr", "nan"), "lr must be a number in (0, infinity), got nan"),
+        (("--lr", "inf"), "lr must be a number in (0, infinity), got inf"),
+        (("--resume",), "--resume needs --out"),
+    ],
+)
+def test_a_bad_option_exits_with_2_and_one_line(arguments, message, capsys):
+    assert train.main([*SMALL, *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(message)
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [("--epochs", "many"), ("--source", "cloud"), ("--fast",)])
+def test_what_cannot_be_parsed_exits_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        train.main([*SMALL, *arguments])
+    assert exit_.value.code == 2
+    assert arguments[0].removeprefix("-") in capsys.readouterr().err
+
+
+def test_data_that_cannot_be_had_exit_with_1(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("LOSSBOOK_DATA", str(tmp_path))
+    monkeypatch.setattr("lossbook.data.mnist._cache_folder", lambda: tmp_path / "cache")
+    assert train.main(["--source", "full", "--quiet"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "the full MNIST cannot be had" in captured.err
+
+
+def test_the_sample_is_read_more_often(monkeypatch, capsys):
+    seen = []
+
+    def train_nothing(images, labels, settings, **options):
+        seen.append(settings.epochs)
+        return train.Run(CNN(), [], 0.0)
+
+    monkeypatch.setattr(train, "train", train_nothing)
+    assert train.main(["--source", "sample"]) == 0
+    assert train.main(["--source", "sample", "--epochs", "3"]) == 0
+    assert seen == [train.EPOCHS["sample"], 3]
+    assert result_of(capsys)["epochs"] == 3
+
+
+def test_quiet_is_quiet_and_a_bar_is_not(digits, settings, capsys):
+    train.train(*digits, settings, progress=False)
+    assert capsys.readouterr() == ("", "")
+    train.train(*digits, settings)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    # The first bar is cleared away, the last stays.
+    assert re.search(r"epoch 3/3: 100%.*accuracy=0\.\d{4}, loss=\d\.\d{4}", captured.err)
+
+
+# Settings and data --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"loss": "dice_roll"}, ValueError, "loss must be one of .*softmax_cross_entropy"),
+        ({"optimizer": "rmsprop"}, ValueError, "optimizer must be one of adam, adamw, sgd"),
+        ({"epochs": 1.5}, ValueError, "epochs must be an integer of at least 1, got 1.5"),
+        ({"epochs": True}, ValueError, "epochs must be an integer"),
+        ({"seed": "0"}, ValueError, "seed must be an integer"),
+        ({"lr": "0.1"}, TypeError, "lr must be a number"),
+        ({"lr": -0.1}, ValueError, "lr must be a number"),
+    ],
+)
+def test_a_bad_setting_is_named(options, error, message):
+    with pytest.raises(error, match=message):
+        train.Settings(**options)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "error", "message"),
+    [
+        (np.zeros((2, 28, 28), np.uint8), np.zeros(3, np.uint8), ValueError, "got 2 and 3"),
+        (np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8), ValueError, "got 0 and 0"),
+        (np.zeros((2, 28, 28)), np.zeros(2, np.uint8), ValueError, "uint8 .* got float64"),
+        (np.zeros((2, 784), np.uint8), np.zeros(2, np.uint8), ValueError, r"shape \(2, 784\)"),
+        (np.zeros((2, 28, 28), np.uint8), np.zeros(2), TypeError, "integer dtype"),
+        (np.zeros((2, 28, 28), np.uint8), np.full(2, 10, np.uint8), ValueError, "got 10"),
+    ],
+)
+def test_data_unlike_mnist_are_refused(images, labels, settings, error, message):
+    with pytest.raises(error, match=message):
+        train.train(images, labels, settings, progress=False)
+
+
+def test_images_become_numbers_from_0_to_1():
+    images = np.zeros((2, 28, 28), np.uint8)
+    images[1, 3, 5] = 255
+    inputs = train.as_inputs(images)
+    assert inputs.shape == (2, 1, 28, 28)
+    assert inputs.dtype == torch.float32
+    assert inputs.sum() == inputs[1, 0, 3, 5] == 1
+
+
+@pytest.mark.parametrize("name", train.TRAINABLE)
+def test_outputs_and_ids_are_read_as_the_loss_wants_them(name):
+    outputs, ids = torch.tensor([[0.0, 2.0, 0.0]]), torch.tensor([1])
+    prediction, target = train.read_outputs(LOSSES[name], outputs, ids)
+    kind = LOSSES[name].prediction
+    expected = [[0.0, 1.0, 0.0]]
+    if kind == "class logits":
+        expected = [1]
+    elif kind == "score":
+        expected = [[-1.0, 1.0, -1.0]]
+    assert target.tolist() == expected
+    if kind == "class probabilities":
+        assert prediction.sum() == pytest.approx(1, abs=1e-6)  # float32
+        assert prediction.argmax() == 1
+    else:
+        assert prediction is outputs
+
+
+# Learning -----------------------------------------------------------------------------------------
+
+
+def test_a_run_is_its_settings(digits):
+    one, same, other = (
+        train.train(*digits, train.Settings(epochs=1, seed=seed), progress=False)
+        for seed in (0, 0, 1)
+    )
+    assert_same_run(one, same)
+    assert one.history != other.history
+    assert one.train_seconds > 0
+
+
+def test_each_epoch_has_its_own_order_and_the_seed_decides_it(digits, monkeypatch):
+    seen = []
+
+    def look(network, loss, optimiser, state, inputs, ids):
+        seen.append(ids)
+        return torch.tensor(0.0), torch.zeros(len(ids), 10), state
+
+    monkeypatch.setattr(train, "training_step", look)
+    for seed in (0, 0, 1):
+        train.train(*digits, train.Settings(epochs=2, seed=seed), progress=False)
+    epochs = [torch.cat(seen[i : i + 5]) for i in range(0, 30, 5)]
+    assert [len(ids) for ids in seen[:5]] == [64, 64, 64, 64, 44]
+    for ids in epochs:
+        assert torch.equal(ids.sort().values, torch.from_numpy(digits[1]).sort().values)
+    assert torch.equal(torch.cat(epochs[:2]), torch.cat(epochs[2:4]))
+    assert not torch.equal(epochs[0], epochs[1])
+    assert not torch.equal(epochs[0], epochs[4])
+
+
+@pytest.mark.parametrize("name", train.TRAINABLE)
+def test_every_loss_learns_a_few_digits(name, digits):
+    inputs, ids = train.as_inputs(digits[0][:32]), torch.from_numpy(digits[1][:32])
+    network, loss = CNN(seed=0), train.objective(name)
+    optimiser = train.Settings(name, "adam", lr=1e-3).build_optimizer(25)
+    state = optimiser.init({key: w.detach() for key, w in network.named_parameters()})
+    losses = []
+    for _ in range(25):
+        value, outputs, state = train.training_step(network, loss, optimiser, state, inputs, ids)
+        losses.append(value.item())
+    assert losses[-1] < 0.7 * losses[0]
+    assert outputs.shape == (32, 10)
+
+
+@pytest.mark.parametrize("optimizer", train.RATES)
+def test_every_optimiser_learns(optimizer, digits):
+    held_out = tuple(part[:200] for part in load_mnist("test", source="sample"))
+    run = train.train(
+        *digits, train.Settings(optimizer=optimizer, epochs=6), validation=held_out, progress=False
+    )
+    assert [row["epoch"] for row in run.history] == [1, 2, 3, 4, 5, 6]
+    first, last = run.history[0], run.history[-1]
+    assert last["train_loss"] < 0.5 * first["train_loss"]
+    assert last["train_accuracy"] > 0.8
+    assert last["validation_accuracy"] > 0.7
+    measured = train.evaluate(run.network, "softmax_cross_entropy", *held_out)
+    assert {f"validation_{key}": number for key, number in measured.items()}.items() <= last.items()
+
+
+@pytest.mark.parametrize("batch_size", [1, 64])
+def test_the_curve_averages_stretches_of_the_epoch(batch_size, digits):
+    images, labels = digits[0][:64], digits[1][:64]
+    settings = train.Settings(epochs=1, batch_size=batch_size)
+    (row,) = train.train(images, labels, settings, progress=False).history
+    assert len(row["train_curve"]) == min(64 // batch_size, train.CURVE_POINTS)
+    # 64 steps are split into four stretches of 4 and sixteen of 3.
+    lengths = [4] * 4 + [3] * 16 if batch_size == 1 else [1]
+    # The same numbers, added in another order.
+    mean = np.average(row["train_curve"], weights=lengths)
+    assert mean == pytest.approx(row["train_loss"], rel=1e-13)
+
+
+def test_training_takes_the_books_gradient(digits, monkeypatch):
+    right = LOSSES["softmax_cross_entropy"]
+    upside_down = dataclasses.replace(right, gradient=lambda *a, **k: -right.gradient(*a, **k))
+    monkeypatch.setitem(LOSSES, "softmax_cross_entropy", upside_down)
+    settings = train.Settings(optimizer="sgd", epochs=2, lr=0.01)
+    run = train.train(*digits, settings, progress=False)
+    assert run.history[-1]["train_loss"] > math.log(10)
+
+
+def test_accuracy_and_loss_are_those_of_the_images(digits):
+    network = CNN(seed=0)
+    outputs = train.predict(network, digits[0], batch_size=77)
+    assert outputs.dtype == np.float32
+    # Sums of float32 products, in an order that depends on the size of a batch.
+    np.testing.assert_allclose(outputs, train.predict(network, digits[0]), rtol=1e-4, atol=1e-5)
+    measured = train.evaluate(network, "softmax_cross_entropy", *digits)
+    assert measured["accuracy"] == np.mean(outputs.argmax(-1) == digits[1])
+    expected = LOSSES["softmax_cross_entropy"].value(outputs.astype(float), digits[1])
+    assert measured["loss"] == pytest.approx(expected, rel=1e-5)  # float32
+
+
+def test_a_rate_far_too_large_says_so(digits, capsys):
+    settings = train.Settings("squared_error", "sgd", epochs=2, lr=1e6)
+    with pytest.raises(FloatingPointError, match=r"in epoch 1 with lr=1000000\.0; try a smaller"):
+        train.train(*digits, settings, progress=False)
+    options = ("--loss", "squared_error", "--optimizer", "sgd", "--lr", "1e6", "--epochs", "2")
+    assert train.main([*SMALL, *options]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "try a smaller" in captured.err
+
+
+# Stopping and resuming ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", train.RATES)
+@pytest.mark.parametrize("steps", [2, 5, 8])  # in epoch 1, after it, in epoch 2
+def test_a_stopped_run_resumes_as_if_unbroken(optimizer, steps, digits, tmp_path, monkeypatch):
+    settings = train.Settings(optimizer=optimizer, epochs=3)
+    options = {"validation": (digits[0][:50], digits[1][:50]), "progress": False}
+    unbroken = train.train(*digits, settings, out=tmp_path / "unbroken", **options)
+    with monkeypatch.context() as patch:
+        stop_after(patch, "training_step", steps)
+        with pytest.raises(Stopped):
+            train.train(*digits, settings, out=tmp_path / "broken", **options)
+    resumed = train.train(*digits, settings, out=tmp_path / "broken", resume=True, **options)
+    assert_same_run(unbroken, resumed)
+    assert_same_files(tmp_path / "broken", tmp_path / "unbroken")
+    lines = (tmp_path / "broken" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == unbroken.history
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2, 3])
+def test_stopped_before_any_write_it_resumes(writes, digits, settings, tmp_path, monkeypatch):
+    unbroken = train.train(*digits, settings, progress=False)
+    with monkeypatch.context() as patch:
+        stop_after(patch, "write_atomically", writes)
+        with pytest.raises(Stopped):
+            train.train(*digits, settings, out=tmp_path, progress=False)
+    resumed = train.train(*digits, settings, out=tmp_path, resume=True, progress=False)
+    assert_same_run(unbroken, resumed)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == unbroken.history
+
+
+def test_a_killed_process_resumes_as_if_unbroken(tmp_path, capsys):
+    arguments = (*SMALL, "--epochs", "12", "--optimizer", "sgd")
+    assert train.main([*arguments, "--out", str(tmp_path / "unbroken")]) == 0
+    unbroken = result_of(capsys)
+
+    folder = tmp_path / "broken"
+    process = command(*arguments, "--out", str(folder))
+    deadline = time.monotonic() + 120
+    while not (folder / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    assert process.returncode != 0, "it was finished before it could be killed"
+    rows = (folder / "metrics.jsonl").read_text().splitlines()
+    assert 1 <= len(rows) < 12
+    for unfinished in folder.glob("*.tmp"):
+        unfinished.unlink()
+
+    assert train.main([*arguments, "--out", str(folder), "--resume"]) == 0
+    assert result_of(capsys) | {"train_seconds": 0} == unbroken | {"train_seconds": 0}
+    assert_same_files(folder, tmp_path / "unbroken")
+
+
+def test_a_finished_run_is_only_evaluated(tmp_path, monkeypatch, capsys):
+    arguments = [*SMALL, "--epochs", "1", "--out", str(tmp_path)]
+    assert train.main(arguments) == 0
+    first = result_of(capsys)
+    stop_after(monkeypatch, "training_step", 0)
+    assert train.main([*arguments, "--resume"]) == 0
+    assert result_of(capsys) == first
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path, capsys):
+    arguments = [*SMALL, "--epochs", "1", "--out", str(tmp_path)]
+    assert train.main(arguments) == 0
+    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    capsys.readouterr()
+    assert train.main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "already holds a run; resume it with --resume" in captured.err
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--loss", "brier"), "loss='softmax_cross_entropy', not loss='brier'"),
+        (("--optimizer", "sgd"), "optimizer='adam', not optimizer='sgd'"),
+        (("--epochs", "3"), "epochs=2, not epochs=3"),
+        (("--batch-size", "32"), "batch_size=64, not batch_size=32"),
+        (("--lr", "0.001"), "lr=0.003, not lr=0.001"),
+        (("--seed", "1"), "seed=0, not seed=1"),
+        (("--limit", "299"), "examples=300, not examples=299"),
+    ],
+)
+def test_a_run_of_other_settings_is_not_resumed(arguments, message, finished, capsys):
+    options = [*SMALL, "--epochs", "2", "--out", str(finished), "--resume", *arguments]
+    assert train.main(options) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run, to be read only."""
+    folder = tmp_path_factory.mktemp("finished")
+    assert train.main([*SMALL, "--epochs", "2", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("changed", ["images", "labels"])
+def test_a_run_on_other_data_is_not_resumed(changed, finished, digits):
+    images, labels = digits[0].copy(), digits[1].copy()
+    if changed == "images":
+        images[0, 0, 0] += 1
+    else:
+        labels[0] = (labels[0] + 1) % 10
+    settings = train.Settings(epochs=2)
+    train.train(*digits, settings, out=finished, resume=True, progress=False)
+    with pytest.raises(ValueError, match=r"holds a run with data='CRC-32 [0-9a-f]{8}', not data="):
+        train.train(images, labels, settings, out=finished, resume=True, progress=False)
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "replaced", "foreign"])
+def test_a_damaged_checkpoint_is_refused(damage, finished, digits, tmp_path):
+    content = (finished / "checkpoint.safetensors").read_bytes()
+    content = {
+        "cut": content[: len(content) // 2],
+        "emptied": b"",
+        "replaced": b"<html>not found</html>",
+        "foreign": safetensors.torch.save({"weight": torch.zeros(2)}),
+    }[damage]
+    (tmp_path / "checkpoint.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged, or no checkpoint"):
+        train.train(*digits, train.Settings(epochs=2), out=tmp_path, resume=True, progress=False)
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == content
+
+
+def test_resuming_needs_a_folder(digits, settings):
+    with pytest.raises(ValueError, match="resume=True needs out"):
+        train.train(*digits, settings, resume=True)
+
+
+def test_a_folder_that_cannot_be_made_is_found_out_before_training(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    stop_after(monkeypatch, "training_step", 0)
+    assert train.main([*SMALL, "--out", str(tmp_path / "file")]) == 1
+    assert "file" in capsys.readouterr().err
+
+
+def test_a_write_is_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.jsonl"
+    train.write_atomically(path, b"old")
+    train.write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+    def full_disk(self, data):
+        with self.open("wb") as file:
+            file.write(data[:2])
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        train.write_atomically(path, b"newer")
+    assert path.read_text() == "new"
+
+
+# The claim ----------------------------------------------------------------------------------------
+
+
+def test_the_sample_reaches_96_percent(capsys):
+    # The slowest test: 20 epochs over 4,000 digits, 25 s where nothing else runs.
+    assert train.main(["--source", "sample", "--optimizer", "adam", "--quiet"]) == 0
+    assert result_of(capsys)["test_accuracy"] >= 0.96
