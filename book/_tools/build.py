@@ -1,0 +1,49 @@
+"""Build the book: `python book/_tools/build.py [--if-stale]`.
+
+Any warning fails the build, broken references included. After a good build a digest of the inputs
+is stored beside the pages, so that `--if-stale` can tell whether they are still current.
+"""
+
+import argparse
+import subprocess
+import sys
+
+from inputs import PAGES, ROOT, digest
+
+OPENING_PAGE = ROOT / "_build" / "html" / "index.html"
+STAMP = ROOT / "_build" / "inputs.sha256"
+
+
+def is_current() -> bool:
+    """Whether the built pages were made from the inputs as they are now."""
+    return OPENING_PAGE.exists() and STAMP.exists() and STAMP.read_text() == digest(PAGES)
+
+
+def build() -> int:
+    """Run jupyter-book; its exit code is returned."""
+    STAMP.unlink(missing_ok=True)
+    inputs = digest(PAGES)
+    jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    options = ["-W", "--keep-going", "-n"]
+    finished = subprocess.run([*jupyter_book, "build", str(ROOT), *options], check=False)
+    if finished.returncode == 0:
+        STAMP.write_text(inputs)
+    return finished.returncode
+
+
+def main() -> int:
+    """Parse the command line, build where needed, say what to open."""
+    parser = argparse.ArgumentParser(description="Build the book into _build/html.")
+    parser.add_argument("--if-stale", action="store_true", help="do nothing when it is current")
+    arguments = parser.parse_args()
+    if not (arguments.if_stale and is_current()):
+        code = build()
+        if code != 0:
+            print("The book was not built: see the first warning or error above.", file=sys.stderr)
+            return code
+    print(f"\nThe book is built. Open this file in a browser:\n    {OPENING_PAGE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

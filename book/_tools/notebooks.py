@@ -1,0 +1,114 @@
+"""Run notebooks in place and store them as they are committed: `make notebooks`.
+
+    python book/_tools/notebooks.py [--check] [notebook ...]
+
+Without paths, every notebook of the book. `--check` runs nothing and changes nothing: it names the
+notebooks that are not stored in the committed form, and exits with 1 if there are any.
+
+The committed form keeps the text outputs, which the tests compare, and drops what differs from one
+machine or run to the next: images, outputs of cells tagged nbval-ignore-output, tracebacks, times
+and versions. Running a notebook twice therefore changes nothing.
+"""
+
+import argparse
+import copy
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+BOOK = Path(__file__).resolve().parents[1]
+
+NOTEBOOK_METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+CELL_METADATA = ("mystnb", "tags")
+IMAGES = ("image/png", "image/jpeg")
+
+
+def book_notebooks() -> list[Path]:
+    """Every notebook of the book, in reading order."""
+    return sorted(file for file in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in file.parts)
+
+
+def normalised(notebook: NotebookNode) -> NotebookNode:
+    """A copy of `notebook` in the committed form."""
+    notebook = copy.deepcopy(notebook)
+    kept = {"mystnb": notebook.metadata["mystnb"]} if "mystnb" in notebook.metadata else {}
+    notebook.metadata = nbformat.from_dict({**NOTEBOOK_METADATA, **kept})
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    count = 0
+    for position, cell in enumerate(notebook.cells):
+        cell.setdefault("id", f"cell-{position}")
+        cell.metadata = nbformat.from_dict(
+            {key: cell.metadata[key] for key in CELL_METADATA if cell.metadata.get(key)}
+        )
+        if cell.cell_type == "code":
+            count += 1
+            # nbval compares nothing in a cell without a count.
+            cell.execution_count = count
+            ignored = "nbval-ignore-output" in cell.metadata.get("tags", [])
+            cell.outputs = [] if ignored else normalised_outputs(cell.outputs, count)
+    return notebook
+
+
+def normalised_outputs(outputs: list[NotebookNode], count: int) -> list[NotebookNode]:
+    """Outputs without images, tracebacks and counts of their own; adjacent streams are one."""
+    kept = []
+    for output in outputs:
+        if output.output_type == "stream":
+            if kept and kept[-1].output_type == "stream" and kept[-1].name == output.name:
+                kept[-1].text += output.text
+                continue
+        elif output.output_type == "error":
+            output.traceback = [f"{output.ename}: {output.evalue}"]
+        else:
+            for image in IMAGES:
+                output.data.pop(image, None)
+                output.metadata.pop(image, None)
+            if not output.data:
+                continue
+        if "execution_count" in output:
+            output.execution_count = count
+        kept.append(output)
+    return kept
+
+
+def executed(notebook: NotebookNode, folder: Path) -> NotebookNode:
+    """A copy of `notebook` with the outputs of a run inside `folder`."""
+    notebook = copy.deepcopy(notebook)
+    client = NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    )
+    return client.execute()
+
+
+def main() -> int:
+    """Parse the command line; run and store, or check."""
+    parser = argparse.ArgumentParser(description="Run and normalise the book's notebooks.")
+    parser.add_argument("--check", action="store_true", help="run nothing, change nothing")
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of the book")
+    arguments = parser.parse_args()
+    # The same number of threads as in the tests: sums in another order have other last digits.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    differing = []
+    for path in arguments.notebooks or book_notebooks():
+        stored = nbformat.read(path, as_version=4)
+        if arguments.check:
+            text = nbformat.writes(normalised(stored)) + "\n"
+            if path.read_text(encoding="utf-8") != text:
+                differing.append(path)
+        else:
+            nbformat.write(normalised(executed(stored, path.resolve().parent)), path)
+            print(f"ran {path}")
+    for path in differing:
+        print(f"{path} is not in the committed form: run `make notebooks`")
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

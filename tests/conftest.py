@@ -1,0 +1,10 @@
+"""Settings that every test runs under. Kernels and subprocesses inherit them."""
+
+import os
+
+# No test downloads data: loaders use what is on disk, or the packaged sample.
+os.environ["LOSSBOOK_OFFLINE"] = "1"
+
+# Two test processes share the machine. One thread each is fastest then, and sums are taken in the
+# order in which the stored outputs of the notebooks were computed, whatever the number of cores.
+os.environ["OMP_NUM_THREADS"] = "1"

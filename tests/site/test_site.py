@@ -1,0 +1,275 @@
+"""The built book in a browser: every page, opened from a web server and as a file."""
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.parse
+from pathlib import Path
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parents[2]
+HTML = ROOT / "_build" / "html"
+CHROMIUM_ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+# WCAG 2.2, success criterion 1.4.3: text of ordinary size.
+LEAST_CONTRAST = 4.5
+
+
+def pages_of_toc() -> list[str]:
+    """The pages named in the table of contents, without suffix, the opening page first."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    return [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+
+
+PAGES = pages_of_toc()
+
+
+@pytest.fixture(scope="session")
+def book() -> Path:
+    """The folder of the built pages; built here when they are missing or stale."""
+    command = [sys.executable, str(ROOT / "book" / "_tools" / "build.py"), "--if-stale"]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, f"the book does not build:\n{built.stderr}"
+    return HTML
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium without a window. Without one the tests are skipped, but never where CI=true."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    executable = next(filter(None, map(shutil.which, names)), None)
+    if executable is None:
+        reason = "no Chromium: install chromium, or Google Chrome, to run the tests of the site"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
+        # One context for all tabs: what every page loads is loaded once.
+        yield chromium.new_context(viewport=DESKTOP, color_scheme="light")
+        chromium.close()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files and logs nothing."""
+
+    def log_message(self, *_arguments):
+        pass
+
+
+@pytest.fixture(scope="session")
+def server(book):
+    """The address of a local server that shows the book."""
+    handler = functools.partial(QuietHandler, directory=str(book))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}/"
+        running.shutdown()
+
+
+@pytest.fixture(params=["http", "file"])
+def site(request) -> str:
+    """Where the pages are: a server's address, or a file URL."""
+    if request.param == "http":
+        return request.getfixturevalue("server")
+    return request.getfixturevalue("book").as_uri() + "/"
+
+
+class Visit:
+    """One page open in a tab of its own, with what it asked for and what it complained about."""
+
+    def __init__(self, browser, address: str):
+        self.requests, self.complaints = [], []
+        self.tab = browser.new_page()
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+        self.tab.on(
+            "console",
+            lambda message: (
+                message.type in ("error", "warning")
+                and self.complaints.append(f"{message.type}: {message.text}")
+            ),
+        )
+        self.tab.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
+        self.tab.on(
+            "response",
+            lambda response: (
+                response.status >= 400
+                and self.complaints.append(f"{response.status} for {response.url}")
+            ),
+        )
+        self.tab.goto(address, wait_until="load")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_arguments):
+        self.tab.close()
+
+
+# Text of the article that is neither code nor typeset, and how many formulas wait and are set.
+MATH = """() => {
+    const article = document.querySelector('article');
+    const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
+    let text = '';
+    while (texts.nextNode())
+        if (!texts.currentNode.parentElement.closest('pre, code, script, style, mjx-container'))
+            text += texts.currentNode.data;
+    return {
+        text,
+        formulas: article.querySelectorAll('.math').length,
+        typeset: article.querySelectorAll('.math mjx-container').length,
+        errors: [...article.querySelectorAll('mjx-merror, [data-mjx-error]')]
+            .map(e => e.textContent),
+    };
+}"""
+
+# The elements that reach beyond the right edge and are in no box that scrolls: what to look at when
+# a page scrolls sideways.
+TOO_WIDE = """() => [...document.querySelectorAll('main *')]
+    .filter(element => {
+        if (element.getBoundingClientRect().right <= innerWidth + 1) return false;
+        for (let e = element.parentElement; e !== document.body; e = e.parentElement)
+            if (getComputedStyle(e).overflowX !== 'visible') return false;
+        return true;
+    })
+    .slice(0, 5).map(e => `<${e.tagName} class="${e.getAttribute('class')}">`)"""
+
+# Contrast (WCAG) between each piece of text of the article and what lies behind it.
+CONTRAST = """least => {
+    const channels = text => {
+        const numbers = text.match(/[\\d.]+/g).map(Number);
+        return [...numbers.slice(0, 3), numbers[3] ?? 1];
+    };
+    const over = ([r, g, b, a], under) =>
+        [r, g, b].map((value, i) => value * a + under[i] * (1 - a));
+    const background = element => {
+        const layers = [];
+        for (let e = element; e; e = e.parentElement)
+            layers.push(channels(getComputedStyle(e).backgroundColor));
+        return layers.reverse().reduce((under, layer) => over(layer, under), [255, 255, 255]);
+    };
+    const luminance = colour => {
+        const [r, g, b] = colour.map(value => {
+            const c = value / 255;
+            return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const low = [];
+    const seen = new Set();
+    const texts = document.createTreeWalker(
+        document.querySelector('article'), NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const element = texts.currentNode.parentElement;
+        if (!texts.currentNode.data.trim() || seen.has(element)) continue;
+        seen.add(element);
+        if (!element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+        if (element.closest('script, style, mjx-assistive-mml, a.headerlink')) continue;
+        const behind = background(element);
+        const ink = luminance(over(channels(getComputedStyle(element).color), behind));
+        const paper = luminance(behind);
+        const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+        if (ratio < least)
+            low.push(`${ratio.toFixed(2)} <${element.tagName} class="${element.className}"> `
+                + texts.currentNode.data.trim().slice(0, 40));
+    }
+    return {low, paper: luminance(background(document.querySelector('article')))};
+}"""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_in_a_browser(browser, site, page):
+    with Visit(browser, f"{site}{page}.html") as visit:
+        visit.tab.evaluate("window.MathJax ? MathJax.startup.promise : null")
+        elsewhere = [url for url in visit.requests if not url.startswith((site, "data:", "blob:"))]
+        assert elsewhere == []
+
+        math = visit.tab.evaluate(MATH)
+        assert math["errors"] == []
+        assert math["typeset"] == math["formulas"]
+        assert re.findall(r"\$[^$\n]*\\[a-zA-Z]+[^$\n]*|\\[a-z]+\{[^}]*\}", math["text"]) == []
+
+        without_alt = visit.tab.eval_on_selector_all(
+            "article img", "images => images.filter(i => !i.alt.trim()).map(i => i.src)"
+        )
+        assert without_alt == []
+
+        for theme in ("light", "dark"):
+            visit.tab.emulate_media(color_scheme=theme)
+            visit.tab.wait_for_selector(f"html[data-theme={theme}]")
+            contrast = visit.tab.evaluate(CONTRAST, LEAST_CONTRAST)
+            assert (contrast["paper"] < 0.5) == (theme == "dark")
+            assert contrast["low"] == []
+
+        visit.tab.set_viewport_size(PHONE)
+        width = visit.tab.evaluate("document.scrollingElement.scrollWidth")
+        assert width <= PHONE["width"], visit.tab.evaluate(TOO_WIDE)
+        assert visit.complaints == []
+
+
+def test_first_page_leads_into_the_book(browser, site):
+    with Visit(browser, f"{site}index.html") as visit:
+        visit.tab.wait_for_url(f"{site}{PAGES[0]}.html")
+        assert visit.complaints == []
+
+
+def test_search_finds_a_chapter(browser, site):
+    with Visit(browser, f"{site}search.html?q=squared+error") as visit:
+        visit.tab.wait_for_selector("#search-results li a")
+        assert visit.complaints == []
+
+
+def test_solutions_are_closed_until_the_reader_opens_them(browser, server, book):
+    page = next(page for page in PAGES if 'class="solution' in (book / f"{page}.html").read_text())
+    with Visit(browser, f"{server}{page}.html") as visit:
+        solution = visit.tab.locator("div.solution").first
+        content = solution.locator("section").first
+        assert not content.is_visible()
+        solution.locator("button.toggle-button").first.click()
+        assert content.is_visible()
+
+
+def test_every_page_is_in_the_table_of_contents(book):
+    built = {file.relative_to(book).with_suffix("").as_posix() for file in book.rglob("*.html")}
+    templates = {page for page in built if page.startswith("_static/")}
+    assert built - templates == {*PAGES, "index", "search"}
+
+
+def test_internal_links_lead_somewhere(book):
+    soups = {
+        (book / f"{page}.html").resolve(): BeautifulSoup(
+            (book / f"{page}.html").read_text(), "html.parser"
+        )
+        for page in PAGES
+    }
+    anchors = {file: {tag["id"] for tag in soup.find_all(id=True)} for file, soup in soups.items()}
+    broken = []
+    for file, soup in soups.items():
+        for link in soup.select("article a[href], nav a[href]"):
+            target, _, anchor = link["href"].partition("#")
+            if urllib.parse.urlparse(target).scheme:
+                continue
+            there = (file.parent / urllib.parse.unquote(target)).resolve() if target else file
+            if not there.exists() or (anchor and anchor not in anchors.get(there, {anchor})):
+                broken.append(f"{file.relative_to(HTML)}: {link['href']}")
+    assert broken == []

@@ -1,0 +1,551 @@
+"""The contract of a chapter: what every chapter of the table of contents holds, and in which form.
+
+A chapter is a notebook. Its title is the only heading of the first level; its headings of the
+second level are SKELETON, in this order and no others (headings of the third level are free).
+
+- The first two cells say how to install `lossbook` where it is missing.
+- "What you will be able to do" lists 3 to 5 objectives, then holds the heading "### Recall" with
+  three numbered questions from earlier chapters.
+- A loss of the chapter (its `chapter` in the registry) is shown on a card: `loss_card(...)`.
+- At least 3 figures; each is a cell whose `mystnb` metadata holds `figure.caption`, `figure.name`
+  (fig-...) and `image.alt`.
+- At least 2 derivations (`Derivation(...)`) in chapters 2 to 13, 15 and 16.
+- "Exercises" holds 6 or more, with a label, a time ("10 min") and a hint. Each has a drop-down
+  solution, {solution-start} with `:class: dropdown`, with code in cells of its own.
+- "Summary" is a list of five lines. "Further reading" cites; each citation is in references.bib.
+- Shown code: 15 lines a cell at most, 10 in the median, 80 characters a line (what fits a page without scrolling).
+- Prose, captions and alternative texts hold no decimal of three or more significant digits: it
+  comes from a cell by glue, and a cell above shows it too, because plain Jupyter hides glue.
+"""
+
+import ast
+import re
+import statistics
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from lossbook import LOSSES
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SKELETON = [
+    "What you will be able to do",
+    "A question first",
+    "By hand",
+    "Derivation",
+    "Implementation",
+    "On data",
+    "Where it fails",
+    "Summary",
+    "Exercises",
+    "Further reading",
+]
+RECALL = "Recall"
+LEAST_FIGURES = 3
+LEAST_DERIVATIONS = 2
+CHAPTERS_THAT_DERIVE = {*range(2, 14), 15, 16}
+LEAST_EXERCISES = 6
+SUMMARY_LINES = 5
+LONGEST_CELL, LONGEST_MEDIAN, LONGEST_LINE = 15, 10, 80
+# Decimals that may stand in prose, each with the reason why no cell computes it.
+TRUE_CONSTANTS = {
+    "3.11": "the version of Python the book needs",
+    "1.96": "the normal quantile that everybody knows by its digits",
+}
+HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
+CITATION_KEYS = set(
+    re.findall(r"^@\w+\{\s*([^,\s]+)", (ROOT / "book" / "references.bib").read_text(), re.MULTILINE)
+)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise: its label, and all text of it, title included."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A gated solution: the label of its exercise, its first lines, and its code cells."""
+
+    exercise: str
+    opening: str
+    code_cells: list[nbformat.NotebookNode]
+
+
+class Chapter:
+    """A chapter's notebook, taken apart."""
+
+    def __init__(self, name: str, notebook: nbformat.NotebookNode):
+        self.name = name
+        self.number = int(Path(name).name[:2])
+        self.cells = notebook.cells
+
+    @cached_property
+    def code_cells(self) -> list[nbformat.NotebookNode]:
+        return [cell for cell in self.cells if cell.cell_type == "code"]
+
+    @cached_property
+    def shown_code(self) -> list[str]:
+        return [
+            cell.source
+            for cell in self.code_cells
+            if not HIDDEN & set(cell.metadata.get("tags", []))
+        ]
+
+    @cached_property
+    def headings(self) -> list[tuple[int, str]]:
+        return [
+            (len(marks), title.strip())
+            for cell in self.cells
+            if cell.cell_type == "markdown"
+            for marks, title in re.findall(
+                r"^(#{1,6}) +(.+?)#*$", without_code(cell.source), re.MULTILINE
+            )
+        ]
+
+    @cached_property
+    def text(self) -> str:
+        """All Markdown, with a mark ⟦n⟧ in the place of the n-th cell where that is code."""
+        return "\n\n".join(
+            cell.source if cell.cell_type == "markdown" else f"⟦{position}⟧"
+            for position, cell in enumerate(self.cells)
+        )
+
+    def section(self, title: str, level: int = 2) -> str:
+        """The text below a heading, up to the next of its level or above."""
+        start = re.search(rf"^{'#' * level} +{re.escape(title)} *$", self.text, re.MULTILINE)
+        if start is None:
+            return ""
+        rest = self.text[start.end() :]
+        end = re.search(rf"^#{{1,{level}}} ", rest, re.MULTILINE)
+        return rest[: end.start()] if end else rest
+
+    @cached_property
+    def figures(self) -> list[dict]:
+        """The `mystnb` metadata of the cells that show a figure."""
+        metadata = [cell.metadata.get("mystnb", {}) for cell in self.code_cells]
+        return [entry for entry in metadata if "figure" in entry or "image" in entry]
+
+    @cached_property
+    def exercises(self) -> list[Exercise]:
+        alone = r"^(?P<fence>`{3,}|:{3,})\{exercise\}(?P<text>.*?)^(?P=fence) *$"
+        gated = r"^(`{3,}|:{3,})\{exercise-start\}(?P<text>.*?)\{exercise-end\}"
+        texts = [
+            found.group("text")
+            for pattern in (alone, gated)
+            for found in re.finditer(pattern, self.text, re.MULTILINE | re.DOTALL)
+        ]
+        return [Exercise(option(text, "label"), text) for text in texts]
+
+    @cached_property
+    def solutions(self) -> list[Solution]:
+        gated = r"^(?:`{3,}|:{3,})\{solution-start\} *(\S+)(.*?)\{solution-end\}"
+        return [
+            Solution(label, text, [self.cells[int(n)] for n in re.findall(r"⟦(\d+)⟧", text)])
+            for label, text in re.findall(gated, self.text, re.MULTILINE | re.DOTALL)
+        ]
+
+    @cached_property
+    def glued(self) -> dict[str, int]:
+        """The glued names, each with the position of the cell that glues it."""
+        found = {}
+        for position, cell in enumerate(self.cells):
+            if cell.cell_type != "code":
+                continue
+            stored = [output.get("metadata", {}) for output in cell.outputs]
+            names = [entry["scrapbook"]["name"] for entry in stored if "scrapbook" in entry]
+            names += re.findall(r"""\bglue\(\s*["']([^"']+)["']""", cell.source)
+            found.update(dict.fromkeys(names, position))
+        return found
+
+    def glued_value(self, name: str) -> str | None:
+        """The text a name is glued to, where the notebook stores it."""
+        for output in self.cells[self.glued[name]].outputs:
+            if output.get("metadata", {}).get("scrapbook", {}).get("name") == name:
+                return "".join(output.data["application/papermill.record/text/plain"]).strip("'\"")
+        return None
+
+
+def option(text: str, name: str) -> str:
+    """The value of a directive's option, "" where it is not given."""
+    found = re.search(rf"^:{name}: *(\S+) *$", text, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def without_code(markdown: str) -> str:
+    """Markdown without literal blocks; the bodies of directives are text and stay."""
+    return re.sub(
+        r"^(`{3,}|~{3,})(?:\{code(?:-block)?\})?[\w-]*[ \t]*(?:\w+)?\n.*?^\1 *$",
+        "",
+        markdown,
+        flags=re.MULTILINE | re.DOTALL,
+    )
+
+
+def without_markup(markdown: str) -> str:
+    """Prose: Markdown without code, mathematics, roles, addresses and attributes."""
+    prose = without_code(markdown)
+    for pattern in (
+        r"\$\$.*?\$\$",
+        r"\$[^$\n]+(?:\n[^$\n]+)*\$",
+        r"^(`{3,}|:{3,})\{math\}.*?^\1 *$",
+        r"\{[^}\n]*\}`[^`]*`",
+        r"`[^`]*`",
+        r"\]\([^)]*\)",
+        r"https?://\S+",
+        r"^:[\w-]+:.*$",
+    ):
+        prose = re.sub(pattern, " ", prose, flags=re.MULTILINE | re.DOTALL)
+    return prose
+
+
+def long_decimals(prose: str) -> list[str]:
+    """The decimals of three or more significant digits."""
+    decimals = re.findall(r"(?<![\w.])\d+\.\d+(?![\w.]*\w)", prose)
+    return [
+        number
+        for number in decimals
+        if len(number.replace(".", "").lstrip("0")) >= 3 and number not in TRUE_CONSTANTS
+    ]
+
+
+def calls(source: str, function: str) -> int:
+    """How often a cell calls a function by this name."""
+    return sum(
+        isinstance(node, ast.Call)
+        and function in (getattr(node.func, "id", None), getattr(node.func, "attr", None))
+        for node in ast.walk(ast.parse(source))
+    )
+
+
+# The rules. Each returns what is wrong, in words: an empty list is a pass.
+
+
+def headings_follow_the_skeleton(chapter):
+    titles = [title for level, title in chapter.headings if level == 1]
+    second = [title for level, title in chapter.headings if level == 2]
+    wrong = [] if len(titles) == 1 else [f"one title of the first level, not {titles}"]
+    missing = [title for title in SKELETON if title not in second]
+    extra = [title for title in second if title not in SKELETON]
+    wrong += [f'missing heading "## {title}"' for title in missing]
+    wrong += [f'heading "## {title}" is not in the skeleton' for title in extra]
+    if not wrong and second != SKELETON:
+        wrong.append(f"headings out of order: {second}")
+    return wrong
+
+
+def first_cells_say_how_to_install(chapter):
+    text = "\n".join(cell.source for cell in chapter.cells[:2])
+    if "lossbook" in text and "install" in text.lower():
+        return []
+    return ["neither of the first two cells says how to install lossbook"]
+
+
+def objectives_are_listed(chapter):
+    own = chapter.section("What you will be able to do").split("\n### ")[0]
+    count = len(re.findall(r"^(?:[-*]|\d+\.) ", own, re.MULTILINE))
+    return [] if 3 <= count <= 5 else [f"3 to 5 objectives, not {count}"]
+
+
+def three_questions_recall_earlier_chapters(chapter):
+    count = len(re.findall(r"^\d+\. ", chapter.section(RECALL, level=3), re.MULTILINE))
+    return [] if count == 3 else [f'three numbered questions below "### {RECALL}", not {count}']
+
+
+def losses_of_the_chapter_have_cards(chapter):
+    cards = [cell.source for cell in chapter.code_cells if calls(cell.source, "loss_card")]
+    own = [name for name, loss in LOSSES.items() if loss.chapter == chapter.number]
+    return [
+        f"no loss card of {name}"
+        for name in own
+        if not any(re.search(rf"""["']{name}["']""", source) for source in cards)
+    ]
+
+
+def figures_are_many_and_described(chapter):
+    count = len(chapter.figures)
+    wrong = [] if count >= LEAST_FIGURES else [f"{count} figures, fewer than {LEAST_FIGURES}"]
+    for position, entry in enumerate(chapter.figures, start=1):
+        figure, image = entry.get("figure", {}), entry.get("image", {})
+        name = figure.get("name", f"number {position}")
+        if not figure.get("name", "").startswith("fig-"):
+            wrong.append(f'figure {name} has no name "fig-..."')
+        if not figure.get("caption", "").strip():
+            wrong.append(f"figure {name} has no caption")
+        if not image.get("alt", "").strip():
+            wrong.append(f"figure {name} has no alternative text")
+    return wrong
+
+
+def derivations_are_checked_ones(chapter):
+    least = LEAST_DERIVATIONS if chapter.number in CHAPTERS_THAT_DERIVE else 0
+    count = sum(calls(cell.source, "Derivation") for cell in chapter.code_cells)
+    return [] if count >= least else [f"{count} derivations, fewer than {least}"]
+
+
+def exercises_have_solutions_that_run(chapter):
+    count = len(chapter.exercises)
+    wrong = [] if count >= LEAST_EXERCISES else [f"{count} exercises, fewer than {LEAST_EXERCISES}"]
+    solutions = {solution.exercise: solution for solution in chapter.solutions}
+    for exercise in chapter.exercises:
+        if not exercise.label:
+            wrong.append(f"an exercise without a label: {exercise.text.strip()[:40]!r}")
+            continue
+        if not re.search(r"\d+ min", exercise.text):
+            wrong.append(f'{exercise.label} says no time, as in "10 min"')
+        if "hint" not in exercise.text.lower():
+            wrong.append(f"{exercise.label} has no hint")
+        solution = solutions.get(exercise.label)
+        if solution is None:
+            wrong.append(f"{exercise.label} has no solution")
+            continue
+        if option(solution.opening, "class") != "dropdown":
+            wrong.append(f"the solution of {exercise.label} is no drop-down")
+        run = [
+            cell
+            for cell in solution.code_cells
+            if "nbval-skip" not in cell.metadata.get("tags", []) and cell.source.strip()
+        ]
+        if not run:
+            wrong.append(f"the solution of {exercise.label} has no code that runs")
+    return wrong
+
+
+def summary_has_five_lines(chapter):
+    count = len(re.findall(r"^(?:[-*]|\d+\.) ", chapter.section("Summary"), re.MULTILINE))
+    return [] if count == SUMMARY_LINES else [f"a summary of {SUMMARY_LINES} lines, not {count}"]
+
+
+def citations_resolve(chapter):
+    cited = [
+        key.strip()
+        for keys in re.findall(r"\{cite[:\w]*\}`([^`]+)`", chapter.text)
+        for key in keys.split(",")
+    ]
+    wrong = [f"{key} is not in references.bib" for key in cited if key not in CITATION_KEYS]
+    if "{cite" not in chapter.section("Further reading"):
+        wrong.append("further reading cites nothing")
+    return wrong
+
+
+def shown_code_is_short(chapter):
+    lengths = [len(source.splitlines()) for source in chapter.shown_code]
+    median = statistics.median(lengths) if lengths else 0
+    wrong = [] if median <= LONGEST_MEDIAN else [f"the median shown cell has {median} lines"]
+    for source, length in zip(chapter.shown_code, lengths, strict=True):
+        start = source.splitlines()[0] if length else ""
+        if length > LONGEST_CELL:
+            wrong.append(f"{length} lines in the cell that starts {start!r}")
+        wrong += [
+            f"a long line: {line}" for line in source.splitlines() if len(line) > LONGEST_LINE
+        ]
+    return wrong
+
+
+def numbers_in_prose_come_from_cells(chapter):
+    markdown = [cell.source for cell in chapter.cells if cell.cell_type == "markdown"]
+    captions = [entry.get("figure", {}).get("caption", "") for entry in chapter.figures]
+    alternatives = [entry.get("image", {}).get("alt", "") for entry in chapter.figures]
+    return [
+        f"{number} is typed into prose: {text.strip()[:60]!r}"
+        for text in [*markdown, *captions, *alternatives]
+        for number in long_decimals(without_markup(text))
+    ]
+
+
+def glued_numbers_are_shown_above(chapter):
+    wrong = []
+    shown, showing = "", set()
+    for position, cell in enumerate(chapter.cells):
+        if cell.cell_type == "code":
+            tags = set(cell.metadata.get("tags", []))
+            if not tags & {"remove-cell", "remove-output", "hide-cell"}:
+                shown += "".join(
+                    output.get("text", "")
+                    + str(output.get("data", {}).get("text/plain", ""))
+                    + str(output.get("data", {}).get("text/markdown", ""))
+                    for output in cell.outputs
+                )
+                if "print(" in cell.source or "display(" in cell.source:
+                    showing.add(position)
+            continue
+        for name in re.findall(r"\{glue(?::\w+)?\}`([^`:]+)[^`]*`", cell.source):
+            if name not in chapter.glued:
+                wrong.append(f"{name} is glued by no cell")
+            elif chapter.glued[name] > position:
+                wrong.append(f"{name} is used above the cell that glues it")
+            else:
+                value = chapter.glued_value(name)
+                # A cell whose outputs are not stored is taken at its word when it prints.
+                told = chapter.glued[name] in showing if value is None else value in shown
+                if not told:
+                    wrong.append(f"{name} is shown by no cell above")
+    return wrong
+
+
+RULES = [
+    headings_follow_the_skeleton,
+    first_cells_say_how_to_install,
+    objectives_are_listed,
+    three_questions_recall_earlier_chapters,
+    losses_of_the_chapter_have_cards,
+    figures_are_many_and_described,
+    derivations_are_checked_ones,
+    exercises_have_solutions_that_run,
+    summary_has_five_lines,
+    citations_resolve,
+    shown_code_is_short,
+    numbers_in_prose_come_from_cells,
+    glued_numbers_are_shown_above,
+]
+
+
+def chapters_of_toc() -> list[str]:
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    files = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
+    return [file for file in files if file.startswith("book/part")]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("name", chapters_of_toc())
+def test_chapter(name, rule):
+    chapter = Chapter(name, nbformat.read(ROOT / f"{name}.ipynb", as_version=4))
+    assert rule(chapter) == [], name
+
+
+# The rules themselves, on a small sound chapter and on the same chapter with one thing spoilt.
+
+
+def figure_cell(number: int) -> nbformat.NotebookNode:
+    mystnb = {
+        "figure": {"name": f"fig-{number}", "caption": "A curve falls."},
+        "image": {"alt": "A falling curve."},
+    }
+    return nbformat.v4.new_code_cell("plot()", metadata={"mystnb": mystnb, "tags": ["hide-input"]})
+
+
+def sound_cells() -> list[nbformat.NotebookNode]:
+    """The cells of a chapter that keeps every rule."""
+    markdown, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    glueing = code("print(x)\nglue('x', x, display=False)")
+    glueing.outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text="0.125\n"),
+        nbformat.v4.new_output(
+            "display_data",
+            data={"application/papermill.record/text/plain": "'0.125'"},
+            metadata={"scrapbook": {"name": "x"}},
+        ),
+    ]
+    cells = [
+        markdown("# A chapter\n\nInstall `lossbook` first."),
+        markdown("## What you will be able to do\n\n- derive\n- check\n- train"),
+        markdown("### Recall\n\n1. One?\n2. Two?\n3. Three?"),
+        markdown("## A question first\n\nIn about 0.5 s, with Python 3.11 and $x = 0.125$."),
+        markdown("## By hand"),
+        code(
+            f"for name in {[n for n, loss in LOSSES.items() if loss.chapter == 4]}:\n"
+            "    display(loss_card(name))"
+        ),
+        markdown("## Derivation"),
+        code("Derivation(x, 'given')"),
+        code("Derivation(y, 'given')"),
+        markdown("## Implementation"),
+        glueing,
+        markdown("## On data\n\nIt is {glue:text}`x`, see `0.12345`."),
+        *[figure_cell(number) for number in range(3)],
+        markdown("## Where it fails"),
+        markdown("## Summary\n\n" + "\n".join(f"- line {n}" for n in range(5))),
+        markdown("## Exercises"),
+    ]
+    for number in range(6):
+        label = f"ex-{number}"
+        cells += [
+            markdown(
+                f"````{{exercise}} Derive it (10 min)\n:label: {label}\n\nDerive.\n\n"
+                f"```{{hint}}\nUse it.\n```\n````\n\n"
+                f"```{{solution-start}} {label}\n:class: dropdown\n```"
+            ),
+            code("assert 2 + 2 == 4"),
+            markdown("```{solution-end}\n```"),
+        ]
+    key = min(CITATION_KEYS)
+    return [*cells, markdown(f"## Further reading\n\nRead {{cite:t}}`{key}`.")]
+
+
+def chapter_of(cells) -> Chapter:
+    return Chapter("book/part2/04-sound", nbformat.v4.new_notebook(cells=cells))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_sound_chapter_passes(rule):
+    assert rule(chapter_of(sound_cells())) == []
+
+
+SPOILT = [
+    (headings_follow_the_skeleton, "## By hand", "## Example"),
+    (headings_follow_the_skeleton, "## By hand", "# By hand"),
+    (first_cells_say_how_to_install, "Install `lossbook`", "Read"),
+    (objectives_are_listed, "- derive\n- check\n", "- derive\n"),
+    (three_questions_recall_earlier_chapters, "3. Three?", ""),
+    (losses_of_the_chapter_have_cards, "loss_card(name)", "name"),
+    (derivations_are_checked_ones, "Derivation(y, 'given')", "print(y)"),
+    (exercises_have_solutions_that_run, "10 min", "soon"),
+    (exercises_have_solutions_that_run, "{hint}", "{note}"),
+    (exercises_have_solutions_that_run, ":class: dropdown", ""),
+    (exercises_have_solutions_that_run, "{solution-start} ex-2", "{solution-start} ex-1"),
+    (exercises_have_solutions_that_run, "assert 2 + 2 == 4", ""),
+    (exercises_have_solutions_that_run, ":label: ex-2", ""),
+    (summary_has_five_lines, "- line 4", ""),
+    (citations_resolve, "{cite:t}`", "{cite:t}`nobody0000,"),
+    (citations_resolve, "{cite:t}", "{ref}"),
+    (shown_code_is_short, "Derivation(x, 'given')", "\n".join("abcdefghijklmnop")),
+    (shown_code_is_short, "Derivation(x, 'given')", "x = 1  # " + "long " * 20),
+    (numbers_in_prose_come_from_cells, "0.5 s", "0.512 s"),
+    (numbers_in_prose_come_from_cells, "0.5 s", "99.1 %."),
+    (glued_numbers_are_shown_above, "{glue:text}`x`", "{glue:text}`y`"),
+]
+
+
+@pytest.mark.parametrize(("rule", "part", "spoilt"), SPOILT)
+def test_a_rule_finds_what_is_wrong(rule, part, spoilt):
+    cells = sound_cells()
+    assert any(part in cell.source for cell in cells)
+    for cell in cells:
+        cell.source = cell.source.replace(part, spoilt)
+    assert rule(chapter_of(cells)) != []
+
+
+@pytest.mark.parametrize("path", [("figure", "caption"), ("figure", "name"), ("image", "alt")])
+def test_a_figure_without_its_description_is_found(path):
+    cells = sound_cells()
+    figure = next(cell for cell in cells if "mystnb" in cell.metadata)
+    figure.metadata["mystnb"][path[0]][path[1]] = " "
+    assert len(figures_are_many_and_described(chapter_of(cells))) == 1
+
+
+def test_a_missing_figure_is_found():
+    cells = sound_cells()
+    cells.remove(next(cell for cell in cells if "mystnb" in cell.metadata))
+    assert len(figures_are_many_and_described(chapter_of(cells))) == 1
+
+
+def test_a_decimal_in_a_caption_is_found():
+    cells = sound_cells()
+    figure = next(cell for cell in cells if "mystnb" in cell.metadata)
+    figure.metadata["mystnb"]["figure"]["caption"] = "A loss of 0.693."
+    assert len(numbers_in_prose_come_from_cells(chapter_of(cells))) == 1
+
+
+def test_a_glued_number_that_no_cell_prints_is_found():
+    cells = sound_cells()
+    glueing = next(cell for cell in cells if "glue(" in cell.source)
+    glueing.outputs[0].text = "another number\n"
+    assert glued_numbers_are_shown_above(chapter_of(cells)) == ["x is shown by no cell above"]
