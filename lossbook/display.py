@@ -172,30 +172,22 @@ def _passport(loss):
 
 
 def _elsewhere(loss):
-    rows = []
+    """The same loss in other libraries, as a list: a table of all this would be too wide to read."""
+    lines = []
     for other in loss.conventions:
-        call = f"`{other.name}{other.arguments}`" if other.arguments.startswith("(") else other.name
-        rows.append(
-            (
-                other.library,
-                call,
-                other.factor,
-                other.class_axis,
-                other.reduction,
-                other.weighted_mean,
-                other.note,
-            )
-        )
-    header = (
-        "library",
-        "name and arguments",
-        "theirs / ours",
-        "class axis",
-        "default reduction",
-        "weighted mean divides by",
-        "note",
-    )
-    return _table(header, rows)
+        if other.name == "none":
+            lines.append(f"- **{other.library}**: none. {other.note}")
+            continue
+        call = other.name + (other.arguments if other.arguments.startswith("(") else "")
+        facts = [
+            f"theirs / ours: {other.factor}",
+            f"class axis: {other.class_axis}",
+            f"default reduction: {other.reduction}",
+            f"weighted mean divides by: {other.weighted_mean}",
+        ]
+        stated = "; ".join(fact for fact in facts if not fact.endswith(": -"))
+        lines.append(f"- **{other.library}** `{call}`<br>{stated}. {other.note}".rstrip())
+    return "\n".join(lines)
 
 
 def _table(header, rows):
