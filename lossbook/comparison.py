@@ -209,17 +209,18 @@ def _standard_error(values):
     return float(spread / np.sqrt(len(values)))
 
 
-def two_way_interval(correct, /, level=0.95, *, resamples=4000, seed=0):
-    r"""Bootstrap interval for an accuracy that counts both the seeds and the test examples.
+def two_way_interval(table, /, level=0.95, *, resamples=1000, seed=0):
+    r"""Bootstrap interval for the mean of a table that counts both the seeds and the test examples.
 
     An accuracy averaged over seeds varies for two reasons: another seed would train another
     network, and another test set would ask other questions. Resampling the rows and the columns of
-    the table at once, each with replacement, lets both vary.
+    the table at once, each with replacement, lets both vary. With few rows or columns the interval
+    is approximate: no bootstrap of a crossed table is exact.
 
     Parameters
     ----------
-    correct : boolean array of shape (seeds, examples), at least 2 of each
-        Whether the network of a seed is right on an example.
+    table : array of booleans or numbers, of shape (seeds, examples), at least 2 of each
+        Whether the network of a seed is right on an example; or the difference of two such tables.
     level : float in (0, 1)
     resamples : int >= 100, how many tables are drawn
     seed : int, of the draws
@@ -227,7 +228,7 @@ def two_way_interval(correct, /, level=0.95, *, resamples=4000, seed=0):
     Raises
     ------
     TypeError, ValueError
-        If `correct` is not a two-dimensional boolean array, or too small.
+        If `table` is not a two-dimensional array of booleans or real numbers, or too small.
 
     Source: A. B. Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1(2), 386-411.
 
@@ -237,23 +238,24 @@ def two_way_interval(correct, /, level=0.95, *, resamples=4000, seed=0):
     >>> f"{two_way_interval(correct):.2f}"
     '0.90 (0.89 to 0.92)'
     """
-    correct = np.asarray(correct)
-    if correct.dtype != bool:
-        raise TypeError(f"correct must be a boolean array, got dtype {correct.dtype}")
-    if correct.ndim != 2 or min(correct.shape) < 2:
+    table = np.asarray(table)
+    if table.dtype.kind not in "biuf":
+        raise TypeError(f"table must hold booleans or real numbers, got dtype {table.dtype}")
+    if table.ndim != 2 or min(table.shape) < 2:
         raise ValueError(
-            f"correct must have shape (seeds, examples), at least 2 of each, got {correct.shape}"
+            f"table must have shape (seeds, examples), at least 2 of each, got {table.shape}"
         )
+    table = table.astype(np.float64)
     level = _level(level)
     arrays.hyperparameter("resamples", resamples, 100)
     rng = np.random.default_rng(seed)
-    seeds, examples = correct.shape
+    seeds, examples = table.shape
     # How often each row and each column is drawn is all that the mean needs.
     rows = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
     columns = rng.multinomial(examples, np.full(examples, 1 / examples), size=resamples)
-    means = np.sum((rows @ correct) * columns, axis=1) / correct.size
+    means = np.sum((rows @ table) * columns, axis=1) / table.size
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(correct.mean()), float(low), float(high))
+    return Interval(float(table.mean()), float(low), float(high))
 
 
 def _formatted(interval, spec):

@@ -131,8 +131,11 @@ def loss_card(loss):
     return Markdown(text, f"loss card of {loss.name}")
 
 
-def atlas_markdown():
-    """The loss atlas: a section for each loss, each with a label such as ``loss-huber``."""
+def atlas_markdown(chapters):
+    """The loss atlas: a section for each loss, each with a label such as ``loss-huber``.
+
+    `chapters` maps the numbers of the chapters that exist to what to call them in Markdown.
+    """
     families = {}
     for loss in LOSSES.values():
         families.setdefault(loss.family, []).append(loss)
@@ -141,11 +144,12 @@ def atlas_markdown():
         parts.append(f"## {family.capitalize()}")
         for loss in losses:
             signature = f"`lossbook.{loss.name}{inspect.signature(loss.function)}`"
+            chapter = chapters.get(loss.chapter)
             parts += [
                 f"(loss-{loss.name.replace('_', '-')})=",
                 f"### {loss.title}",
                 f"```{{index}} {loss.title}\n```",
-                f"{signature}, derived in chapter {loss.chapter}.",
+                f"{signature}, derived in {chapter}." if chapter else signature,
                 _passport(loss),
                 _elsewhere(loss),
             ]
@@ -172,7 +176,7 @@ def _passport(loss):
 
 
 def _elsewhere(loss):
-    """The same loss in other libraries, as a list: a table of all this would be too wide to read."""
+    """The same loss in other libraries, as a list: a table would be too wide to read."""
     lines = []
     for other in loss.conventions:
         if other.name == "none":

@@ -25,7 +25,7 @@ import numpy as np
 import safetensors
 import torch
 from safetensors.torch import save
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from lossbook.arrays import hyperparameter
 from lossbook.data import DataUnavailableError, load_mnist, resolve_source

@@ -13,7 +13,7 @@ second level are SKELETON, in this order and no others (headings of the third le
 - "Exercises" holds 6 or more, with a label, a time ("10 min") and a hint. Each has a drop-down
   solution, {solution-start} with `:class: dropdown`, with code in cells of its own.
 - "Summary" is a list of five lines. "Further reading" cites; each citation is in references.bib.
-- Shown code: 15 lines a cell at most, 10 in the median, 80 characters a line (what fits a page without scrolling).
+- Shown code: 15 lines a cell at most, 10 in the median, 80 characters a line, which fit a page.
 - Prose, captions and alternative texts hold no decimal of three or more significant digits: it
   comes from a cell by glue, and a cell above shows it too, because plain Jupyter hides glue.
 """

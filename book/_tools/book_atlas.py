@@ -13,8 +13,13 @@ def write_atlas(app: Sphinx) -> None:
     """Write the sections of all losses."""
     from lossbook.display import atlas_markdown
 
+    files = sorted(Path(app.srcdir, "book").glob("part*/[0-9][0-9]-*.ipynb"))
+    chapters = {
+        int(file.name[:2]): f"{{doc}}`/{file.relative_to(app.srcdir).with_suffix('').as_posix()}`"
+        for file in files
+    }
     target = Path(app.outdir).parent / "generated" / "loss-atlas.md"
-    text = atlas_markdown()
+    text = atlas_markdown(chapters)
     if not target.exists() or target.read_text(encoding="utf-8") != text:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")

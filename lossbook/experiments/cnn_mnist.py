@@ -68,12 +68,12 @@ LOSSES = ("softmax_cross_entropy", "squared_error", "multiclass_hinge")
 #: Peak learning rates to try: the same number for each pair. The squared error is averaged over
 #: ten outputs as well as over examples, so its gradients are smaller and its rates larger.
 RATES = {
-    ("softmax_cross_entropy", "sgd"): (0.01, 0.03, 0.1, 0.3),
-    ("squared_error", "sgd"): (0.1, 0.3, 1.0, 3.0),
-    ("multiclass_hinge", "sgd"): (0.01, 0.03, 0.1, 0.3),
-    ("softmax_cross_entropy", "adam"): (3e-4, 1e-3, 3e-3, 1e-2),
-    ("squared_error", "adam"): (3e-4, 1e-3, 3e-3, 1e-2),
-    ("multiclass_hinge", "adam"): (3e-4, 1e-3, 3e-3, 1e-2),
+    ("softmax_cross_entropy", "sgd"): (0.003, 0.01, 0.03, 0.1, 0.3),
+    ("squared_error", "sgd"): (0.03, 0.1, 0.3, 1.0, 3.0),
+    ("multiclass_hinge", "sgd"): (0.003, 0.01, 0.03, 0.1, 0.3),
+    ("softmax_cross_entropy", "adam"): (3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+    ("squared_error", "adam"): (1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+    ("multiclass_hinge", "adam"): (3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
 }
 VALIDATION = 5_000
 SEEDS = range(5)
@@ -82,7 +82,7 @@ TUNING_SEED = 100
 
 
 def plan(done):
-    """The tuning runs; once they are done, the final runs at each pair's best rate."""
+    """The tuning runs; once they are done, also the final runs at each pair's best rate."""
     tuning = [
         _settings("tune", loss, optimizer, rate, TUNING_SEED)
         for (loss, optimizer), rates in RATES.items()
@@ -91,8 +91,8 @@ def plan(done):
     finished = [entry["settings"] for entry in done]
     if any(settings not in finished for settings in tuning):
         return tuning
-    best = best_rates(done)
-    return [
+    best = best_rates([entry for entry in done if entry["settings"] in tuning])
+    return tuning + [
         _settings("final", loss, optimizer, best[loss, optimizer], seed)
         for seed in SEEDS
         for loss, optimizer in RATES

@@ -13,7 +13,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from lossbook.train import write_atomically
 
@@ -92,8 +92,11 @@ def perform(name):
                 # After a failure nobody would collect what the runs still waiting bring.
                 pool.shutdown(cancel_futures=True)
     versions = {package: metadata.version(package) for package in ("numpy", "torch")}
-    # Runs end in any order; sorted, the same study writes the same file.
-    runs = ",\n".join(sorted(json.dumps(entry) for entry in done))
+    # Runs end in any order; sorted, the same study writes the same file. The journal may also hold
+    # runs that an earlier plan asked for.
+    planned = study.plan(done)
+    kept = [entry for entry in done if entry["settings"] in planned]
+    runs = ",\n".join(sorted(json.dumps(entry) for entry in kept))
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
     text = (
