@@ -96,14 +96,17 @@ def source(*functions):
 def table(rows, header):
     """Show rows of cells under a header; a cell is shown as ``str`` makes it.
 
+    A bar in a cell is escaped, since Markdown would read it as the cell's end.
+
     Examples
     --------
-    >>> print(table([("squared", 4.0)], ("error", "value")).text)
+    >>> print(table([("squared", 4.0), ("$|r|$", 2.0)], ("error", "value")).text)
     | error | value |
     |---|---|
     | squared | 4.0 |
+    | $\\|r\\|$ | 2.0 |
     """
-    rows = [tuple(str(cell) for cell in row) for row in rows]
+    rows = [tuple(str(cell).replace("|", r"\|") for cell in row) for row in rows]
     for row in rows:
         if len(row) != len(header):
             raise ValueError(
