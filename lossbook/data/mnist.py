@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 import zlib
 from functools import cache, lru_cache
 from importlib import resources
@@ -161,9 +162,15 @@ def _settings():
 
 
 def _cache_folder():
-    import pooch
+    return Path(_pooch().os_cache("lossbook")) / "mnist"
 
-    return Path(pooch.os_cache("lossbook")) / "mnist"
+
+def _pooch():
+    """The package pooch: importing it in a notebook warns of a progress bar that is not used."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pooch
+    return pooch
 
 
 def _three_ways(reason, settings):
@@ -303,9 +310,10 @@ def _fetch(file, part, mirrors, failures):
 
     Failures are added to `failures`; a mirror that has stopped answering leaves `mirrors`.
     """
-    import pooch
     import requests
     from tqdm import tqdm
+
+    pooch = _pooch()
 
     for mirror in tuple(mirrors):
         url = f"{mirror}{file.name}.gz"
