@@ -9,7 +9,7 @@ Classes and the sums over them count from 0 to :math:`K - 1`, as class ids do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, reduce
 
 import numpy as np
@@ -58,6 +58,17 @@ class Symbolic:
         return self._written_out(self.stated_gradient)
 
     @property
+    def slopes(self):
+        """For each entry of the prediction: what is to be derived, and the gradient's entry.
+
+        >>> SYMBOLIC["half_squared_error"].slopes
+        ((Derivative((p - t)**2/2, p), p - t),)
+        """
+        entries, gradients = _entries(self.prediction), _entries(self.gradient)
+        slopes = (sp.Derivative(self.value, entry) for entry in entries)
+        return tuple(zip(slopes, gradients, strict=True))
+
+    @property
     def value_latex(self):
         """The unreduced loss as LaTeX, with the definitions of its abbreviations."""
         return self._latex(self.stated_value)
@@ -75,6 +86,39 @@ class Symbolic:
         '\\left( \\mu, \\  s\\right)'
         """
         return _print(self.prediction)
+
+    def fixed(self, **hyperparameters):
+        """The same loss with these hyperparameters put in; None leaves out a factor, as in code.
+
+        >>> SYMBOLIC["huber"].fixed(delta=2).value
+        Piecewise(((p - t)**2/2, Abs(p - t) <= 2), (2*Abs(p - t) - 2, True))
+        """
+        if unknown := sorted(hyperparameters.keys() - self.hyperparameters.keys()):
+            raise TypeError(
+                f"hyperparameters must be {', '.join(self.hyperparameters) or 'none'}, "
+                f"got {', '.join(unknown)}"
+            )
+        symbols = {self.hyperparameters[name]: x for name, x in hyperparameters.items()}
+        numbers = {symbol: sp.sympify(x) for symbol, x in symbols.items() if x is not None}
+
+        def put_in(stated):
+            written = self._written_out(stated, symbols.keys() - numbers.keys())
+            if isinstance(written, tuple):
+                return tuple(entry.xreplace(numbers) for entry in written)
+            return written.xreplace(numbers)
+
+        return replace(
+            self,
+            stated_value=put_in(self.stated_value),
+            stated_gradient=put_in(self.stated_gradient),
+            hyperparameters={
+                name: symbol
+                for name, symbol in self.hyperparameters.items()
+                if name not in hyperparameters
+            },
+            domain={key: values for key, values in self.domain.items() if key not in symbols},
+            where={},
+        )
 
     def lambdify(self, form="value", /, **hyperparameters):
         """The value, or with ``form="gradient"`` the gradient, as a function of two arrays.
@@ -158,6 +202,11 @@ class ClassAxis(Symbolic):
         'p_{j}'
         """
         return _print(self.prediction[j])
+
+    @property
+    def slopes(self):
+        """As for :class:`Symbolic`, for the entry of index :math:`j`."""
+        return ((sp.Derivative(self.value, self.prediction[j]), self.gradient),)
 
     def at(self, classes, label=None):
         """The loss for a number of classes and, where given, the class id `label`.
@@ -396,9 +445,7 @@ SYMBOLIC = {
     "smooth_l1": Symbolic(
         p,
         t,
-        _cases(
-            (_r**2 / (2 * beta), sp.Abs(_r) <= beta), (_minus(sp.Abs(_r), beta / 2), True)
-        ),
+        _cases((_r**2 / (2 * beta), sp.Abs(_r) <= beta), (_minus(sp.Abs(_r), beta / 2), True)),
         _cases((_r / beta, sp.Abs(_r) <= beta), (sp.sign(_r), True)),
         hyperparameters={"beta": beta},
         domain=_REAL | {beta: _POSITIVE},

@@ -7,6 +7,8 @@ second level are SKELETON, in this order and no others (headings of the third le
 - "What you will be able to do" lists 3 to 5 objectives, then holds the heading "### Recall" with
   three numbered questions from earlier chapters.
 - A loss of the chapter (its `chapter` in the registry) is shown on a card: `loss_card(...)`.
+- Each such loss is derived, from its value to its gradient as the card states them: a shown cell
+  calls `check_derivation(...)` with its name.
 - At least 3 figures; each is a cell whose `mystnb` metadata holds `figure.caption`, `figure.name`
   (fig-...) and `image.alt`.
 - At least 2 derivations (`Derivation(...)`) in chapters 2 to 13, 15 and 16.
@@ -260,14 +262,25 @@ def three_questions_recall_earlier_chapters(chapter):
     return [] if count == 3 else [f'three numbered questions below "### {RECALL}", not {count}']
 
 
-def losses_of_the_chapter_have_cards(chapter):
-    cards = [cell.source for cell in chapter.code_cells if calls(cell.source, "loss_card")]
-    own = [name for name, loss in LOSSES.items() if loss.chapter == chapter.number]
+def losses_without(function, chapter, sources):
+    """The losses of the chapter that no cell names in which `function` is called."""
+    cells = [source for source in sources if calls(source, function)]
     return [
-        f"no loss card of {name}"
-        for name in own
-        if not any(re.search(rf"""["']{name}["']""", source) for source in cards)
+        name
+        for name, loss in LOSSES.items()
+        if loss.chapter == chapter.number
+        and not any(re.search(rf"""["']{name}["']""", source) for source in cells)
     ]
+
+
+def losses_of_the_chapter_have_cards(chapter):
+    sources = [cell.source for cell in chapter.code_cells]
+    return [f"no loss card of {name}" for name in losses_without("loss_card", chapter, sources)]
+
+
+def losses_of_the_chapter_are_derived(chapter):
+    wrong = losses_without("check_derivation", chapter, chapter.shown_code)
+    return [f"no derivation of {name} is held to its card" for name in wrong]
 
 
 def figures_are_many_and_described(chapter):
@@ -397,6 +410,7 @@ RULES = [
     objectives_are_listed,
     three_questions_recall_earlier_chapters,
     losses_of_the_chapter_have_cards,
+    losses_of_the_chapter_are_derived,
     figures_are_many_and_described,
     derivations_are_checked_ones,
     exercises_have_solutions_that_run,
@@ -457,6 +471,10 @@ def sound_cells() -> list[nbformat.NotebookNode]:
         markdown("## Derivation"),
         code("Derivation(x, 'given')"),
         code("Derivation(y, 'given')"),
+        code(
+            f"for name in {[n for n, loss in LOSSES.items() if loss.chapter == 4]}:\n"
+            "    check_derivation(name, d)"
+        ),
         markdown("## Implementation"),
         glueing,
         markdown("## On data\n\nIt is {glue:text}`x`, see `0.12345`."),
@@ -496,6 +514,7 @@ SPOILT = [
     (objectives_are_listed, "- derive\n- check\n", "- derive\n"),
     (three_questions_recall_earlier_chapters, "3. Three?", ""),
     (losses_of_the_chapter_have_cards, "loss_card(name)", "name"),
+    (losses_of_the_chapter_are_derived, "check_derivation(name, d)", "name"),
     (derivations_are_checked_ones, "Derivation(y, 'given')", "print(y)"),
     (exercises_have_solutions_that_run, "10 min", "soon"),
     (exercises_have_solutions_that_run, "{hint}", "{note}"),

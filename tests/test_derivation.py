@@ -11,6 +11,7 @@ import sympy as sp
 from sympy import Abs, Derivative, Eq, Interval, KroneckerDelta, Max, Min, Piecewise, Sum, exp, log
 
 from lossbook.derivation import Derivation, DerivationError
+from lossbook.symbolic import SYMBOLIC
 
 a, b, p, q, r, s, t, w, x, y, z = sp.symbols("a b p q r s t w x y z")
 delta, sigma = sp.symbols("delta sigma", positive=True)
@@ -392,7 +393,7 @@ def test_a_singularity_on_a_boundary_is_left_out():
 
 def test_too_few_valid_points_are_an_error():
     lines = [(log(x - 3) + 1) ** 2, log(x - 3) ** 2 + 2 * log(x - 3) + 1]
-    with pytest.raises(DerivationError, match="compared with line 1: only 10 of 64 points give"):
+    with pytest.raises(DerivationError, match="cannot be compared: only 10 of 64 points give"):
         chain(lines)
     assert chain(lines, domain={x: Interval.open(3, sp.oo)}).marks == ["proved"]
 
@@ -570,3 +571,12 @@ def test_marks_do_not_depend_on_the_hash_seed():
 def test_bad_input_is_named(error, message, build):
     with pytest.raises(error, match=re.escape(message)):
         build()
+
+
+def test_a_function_of_a_whole_row_is_written_out_for_each_size():
+    card = SYMBOLIC["multiclass_hinge"]
+    ((slope, gradient),) = card.slopes
+    derivation = Derivation(slope, "definition", domain=card.domain).step(gradient, "two cases")
+    assert derivation.marks == ["checked for K = 2, 3, 5"]
+    with pytest.raises(DerivationError, match="line 2 is not equal to line 1"):
+        Derivation(slope, "definition", domain=card.domain).step(-gradient, "two cases")

@@ -198,6 +198,28 @@ class Derivation:
         """Add a line of prose for what cannot be stated as a checked step; it is counted."""
         return self._add(Line(None, _words(text, "text"), "argued"))
 
+    def compare(self, which, expr, name):
+        """Hold the "first" line or the "last" to `expr`, called `name`, without adding a line.
+
+        Symbols are matched by name. Returns the mark that a step from that line to `expr` would
+        get, and raises as it would.
+        """
+        if which not in ("first", "last"):
+            raise ValueError(f'which must be "first" or "last", got {which!r}')
+        expr, name = _expression(expr, "expr"), _words(name, "name")
+        number = 1 if which == "first" else self._last_number
+        line = self.first if which == "first" else self.last
+        expr = self._in_own_symbols(expr)
+
+        def pair(values):
+            return self._reader.read(line, values), self._reader.read(expr, values)
+
+        cases, sizes = self._reader.instances(line, expr)
+        if all(one == other for one, other in map(pair, cases)):
+            return _mark(True, sizes, "")
+        claim, sides = f"line {number} is not {name}", (f"line {number}", name)
+        return self._check((line, expr), pair, "=", claim, sides, (number, line))
+
     def latex(self):
         """The lines of algebra as one `aligned` environment."""
         rows = [] if self._lhs is None else [f"& {_latex(self._lhs)}"]
@@ -256,13 +278,20 @@ class Derivation:
         self._lines.append(line)
         return self
 
+    def _in_own_symbols(self, expr):
+        """`expr` with every symbol replaced by that of the same name in the derivation."""
+        parts = [line.expr for line in self._lines if line.expr is not None]
+        parts += [*self._reader.given, *self._reader.domain]
+        own, theirs = (_symbols_by_name(*exprs) for exprs in (parts, [expr]))
+        return expr.xreplace({theirs[name]: own[name] for name in theirs if name in own})
+
     def _check_step(self, expr, relation):
         def pair(values):
             return self._reader.read(self.last, values), self._reader.read(expr, values)
 
         claim = f"{self._here} {DENIALS[relation]} {self._before}"
         sides = self._before, self._here
-        return self._check((self.last, expr), pair, relation, claim, sides, expr)
+        return self._check((self.last, expr), pair, relation, claim, sides, (self._number, expr))
 
     def _check_solution(self, symbol, solution):
         reader, exprs = self._reader, (self.last, solution)
@@ -275,12 +304,13 @@ class Derivation:
             return reader.read(self.last, values).xreplace({variable: root}), sp.S.Zero
 
         claim, sides = f"{self._here} does not make {self._before} zero", (self._before, "zero")
-        mark = self._check(exprs, pair, "=", claim, sides, f"{symbol} = {solution}")
+        written = self._number, f"{symbol} = {solution}"
+        mark = self._check(exprs, pair, "=", claim, sides, written)
         for values in reader.instances(*exprs)[0]:
             function, root = reader.read(self.last, values), reader.read(solution, values)
             if wrong := other_root(function, variable, root, reader, values):
                 claim = f"{self._here} is not the only zero of {self._before}"
-                self._refuse(claim, values, wrong, wrong.found[0], f"{symbol} = {solution}")
+                self._refuse(claim, values, wrong, wrong.found[0], written)
             if mark == "proved" and not has_one_root(function, variable):
                 mark = "sampled: root proved, no other found"
         return mark
@@ -301,7 +331,7 @@ class Derivation:
             if wrong := misses_limit(function, variable, target, ways.values(), reader, values):
                 claim = f"{self._here} is not the limit of {self._before}"
                 found = f"{self._before} still gives {wrong.found[0]}"
-                self._refuse(claim, values, wrong, found, value)
+                self._refuse(claim, values, wrong, found, (self._number, value))
             proved = proved and proves_limit(function, variable, point, target, ways)
         return _mark(proved, sizes, "sampled: near the limit")
 
@@ -319,31 +349,33 @@ class Derivation:
                 gives = [f"{s} gives {v}" for s, v in zip(sides, wrong.found, strict=True)]
                 self._refuse(claim, values, wrong, " but ".join(gives), written)
             if 2 * trial.usable < trial.tried:
-                self._give_up(
+                why = (
                     f"only {trial.usable} of {trial.tried} points give both a finite real value; "
-                    "narrow the domain",
-                    written,
+                    "narrow the domain"
                 )
+                self._give_up(why, sides, written)
             valid += trial.valid
             proved = proved and proves(left, right, relation, reader.sets, skip_kinks)
             branch = None if proved else trial.unreached()
             if branch:
-                self._give_up(f"no point was found in the branch {tuple(branch)}", written)
+                why = f"no point was found in the branch {tuple(branch)}"
+                self._give_up(why, sides, written)
         return _mark(proved, sizes, f"sampled: {valid} points")
 
     def _refuse(self, claim, values, wrong, found, written):
         point = {**values, **wrong.point}
+        number, line = written
         raise DerivationError(
-            f"{claim}: {where(point)}{found}. {self._here.capitalize()} reads: {written}",
-            self._number,
+            f"{claim}: {where(point)}{found}. Line {number} reads: {line}",
+            number,
             {str(symbol): value for symbol, value in point.items()},
         )
 
-    def _give_up(self, why, written):
+    def _give_up(self, why, sides, written):
+        number, line = written
+        first, second = sides
         raise DerivationError(
-            f"{self._here} cannot be compared with {self._before}: {why}. "
-            f"{self._here.capitalize()} reads: {written}",
-            self._number,
+            f"{first} and {second} cannot be compared: {why}. Line {number} reads: {line}", number
         )
 
 
@@ -366,6 +398,12 @@ def _symbol(value):
     return value
 
 
+def _symbols_by_name(*exprs):
+    bases = set().union(*(expr.atoms(sp.IndexedBase) for expr in exprs))
+    symbols = set().union(*(expr.atoms(sp.Symbol) for expr in exprs))
+    return {str(s): s for s in (*(symbols - {base.label for base in bases}), *bases)}
+
+
 def _words(value, name):
     if not isinstance(value, str):
         raise TypeError(f"{name} must be text, got {type(value).__name__}: {value!r}")
@@ -375,7 +413,7 @@ def _words(value, name):
 
 
 def _mark(proved, sizes, sampled):
-    if proved:
+    if proved and not sizes:
         return "proved"
     return f"checked for {sizes}" if sizes else sampled
 

@@ -120,6 +120,7 @@ class Reader:
         }
         self._sum_ranges |= sum_ranges
         indices = set().union(*map(_free_indices, exprs)) - self._definitions.keys()
+        indices -= self._sizes_of_ranges()
         indices = sorted((i for i in indices if not self._has_set(i)), key=str)
         ranges = [self.domain.get(i) or self._only_range(f"the index {i}") for i in indices]
         bounds = itertools.chain(*sum_ranges, *ranges)
@@ -137,6 +138,10 @@ class Reader:
         listed = choices if len(sizes) > 1 else [number for choice in choices for number in choice]
         words = f"{', '.join(map(str, sizes))} = {', '.join(map(str, listed))}" if sizes else ""
         return cases, words
+
+    def _sizes_of_ranges(self):
+        ranges = (values for values in self.domain.values() if isinstance(values, tuple))
+        return set().union(*(bound.free_symbols for limits in ranges for bound in limits))
 
     def _has_set(self, key):
         return isinstance(self.domain.get(key), sp.Set)
@@ -187,10 +192,15 @@ class Reader:
             return self._read_total(expr, values, kept)
         if isinstance(expr, sp.UnevaluatedExpr):
             return self._read(expr.args[0], values, kept)
+        if isinstance(expr, sp.IndexedBase):
+            return expr
         head, arguments = _head(expr)
         if head is None:
             parts = [self._read(part, values, kept) for part in expr.args]
-            return expr.func(*parts) if parts else expr
+            result = expr.func(*parts) if parts else expr
+            # A function of a whole row, such as the largest entry, writes out its entries now.
+            whole = any(isinstance(part, sp.IndexedBase) for part in parts)
+            return self._read(result, values, kept) if whole and result != expr else result
         arguments = [self._read(argument, values, kept) for argument in arguments]
         if head in self._definitions and head not in kept:
             formal, meaning = self._definitions[head]
@@ -271,7 +281,8 @@ def _free_indices(expr):
     if isinstance(expr, sp.Indexed):
         found |= set().union(*(index.free_symbols for index in expr.indices))
     if isinstance(expr, sp.KroneckerDelta):
-        found |= expr.free_symbols
+        plain = (index for index in expr.args if not index.has(sp.IndexedBase))
+        found |= set().union(*(index.free_symbols for index in plain))
     return found
 
 
