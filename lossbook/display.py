@@ -134,6 +134,46 @@ def loss_card(loss):
     return Markdown(text, f"loss card of {loss.name}")
 
 
+def rosetta(*names):
+    """Show how other libraries write losses: for each a table with one row a library, and notes.
+
+    Parameters
+    ----------
+    names : names of losses in ``LOSSES``
+
+    Examples
+    --------
+    >>> print(rosetta("log_cosh").text.splitlines()[0])
+    **Log-cosh loss**, in this book `log_cosh(prediction, target, /)`, values unreduced
+    """
+    return Markdown("\n\n".join(map(_crossing, names)), f"{', '.join(names)} in other libraries")
+
+
+def _crossing(name):
+    loss = LOSSES[name]
+    header = (
+        "library",
+        "call",
+        "classes on axis",
+        "default reduction",
+        "theirs / ours",
+        "a weighted mean divides by",
+    )
+    rows, notes = [], []
+    for other in loss.conventions:
+        call = "none"
+        if other.name != "none":
+            of_a_function = other.arguments.startswith("(")
+            call = f"`{other.name}{'' if of_a_function else '.'}{other.arguments}`"
+        facts = (other.class_axis, other.reduction, other.factor, other.weighted_mean)
+        rows.append((other.library, call, *facts))
+        if other.note:
+            notes.append(f"- **{other.library}**: {other.note}")
+    signature = inspect.signature(loss.function)
+    title = f"**{loss.title}**, in this book `{name}{signature}`, values unreduced"
+    return "\n\n".join(part for part in (title, _table(header, rows), "\n".join(notes)) if part)
+
+
 def atlas_markdown(chapters):
     """The loss atlas: a section for each loss, each with a label such as ``loss-huber``.
 

@@ -2,8 +2,11 @@
 
 import inspect
 import pkgutil
+import re
 from fractions import Fraction
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import sklearn
@@ -15,6 +18,7 @@ from sklearn import metrics
 from torch.nn import functional as F
 
 from lossbook.conventions import CONVENTION_SOURCES, CONVENTIONS
+from lossbook.display import rosetta
 from lossbook.registry import LOSSES
 
 # Both sides compute the same formula in float64, on numbers of order 1, in another order.
@@ -384,3 +388,26 @@ class TestScikitLearn:
         scores = boosting.decision_function(features)
         mine = LOSSES["exponential"].value(scores, LABELS_PM, weights=WEIGHTS)
         assert boosting.train_score_[-1] == pytest.approx(mine, **CLOSE)
+
+
+def test_the_rosetta_page_has_every_loss_once():
+    page = Path(__file__).resolve().parents[1] / "book" / "back" / "rosetta.ipynb"
+    cells = nbformat.read(page, as_version=4).cells
+    calls = [cell.source for cell in cells if cell.source.startswith("rosetta(")]
+    shown = [name for call in calls for name in re.findall(r'"(\w+)"', call)]
+    assert sorted(shown) == sorted(LOSSES)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_row_of_the_rosetta_page_says_all_that_a_reader_needs(name):
+    text = rosetta(name).text
+    for row in CONVENTIONS[name]:
+        if row.name == "none":
+            assert f"| {row.library} | none |" in text
+            assert row.note
+        else:
+            assert f"`{row.name}" in text
+            assert row.reduction != "-"
+            assert row.factor != "-"
+            assert row.weighted_mean != "-"
+        assert row.note in text
