@@ -36,6 +36,18 @@ def entry(name: str, links: list[tuple[str, str]], folder: str) -> nodes.paragra
     return line
 
 
+def merged(entries: list) -> list[tuple[str, list, list]]:
+    """Name, links and subentries; names that differ in case alone, as of the atlas, become one."""
+    found = {}
+    for name, (links, subentries, _key) in entries:
+        names, all_links, all_subentries = found.setdefault(name.casefold(), ([], [], []))
+        names.append(name)
+        all_links.extend(links)
+        all_subentries.extend(subentries)
+    # The spelling with the small letter, which sorts last, is that of the middle of a sentence.
+    return [(max(names), links, subentries) for names, links, subentries in found.values()]
+
+
 def fill_index(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Replace each placeholder by the index."""
     for placeholder in list(doctree.findall(BookIndex)):
@@ -45,7 +57,7 @@ def fill_index(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         for letter, entries in IndexEntries(app.env).create_index(app.builder):
             content.append(nodes.rubric("", letter))
             terms = nodes.bullet_list(classes=["book-index"])
-            for name, (links, subentries, _key) in entries:
+            for name, links, subentries in merged(entries):
                 item = nodes.list_item("", entry(name, links, folder))
                 if subentries:
                     item += nodes.bullet_list(
