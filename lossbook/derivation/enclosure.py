@@ -7,9 +7,11 @@ import math
 import mpmath
 import sympy as sp
 from mpmath.ctx_iv import MPIntervalContext
+from mpmath.libmp import finf, fnan, fninf, mpf_sign
 from sympy.core.relational import Relational
 
 KINKED = (sp.Abs, sp.sign, sp.Heaviside, sp.Max, sp.Min)
+NOT_FINITE = frozenset({finf, fninf, fnan})
 
 
 class Undefined(Exception):
@@ -30,6 +32,7 @@ class Enclosure:
         self.digits = digits
         self.iv = MPIntervalContext()
         self.iv.dps = digits
+        self.rationals = {}
 
     def value(self, expr, point, taken=None):
         """The interval of `expr` at `point`; `Piecewise` branches on the way go into `taken`."""
@@ -45,7 +48,7 @@ class Enclosure:
     def _value(self, expr):
         if expr not in self.known:
             value = self._evaluate(expr)
-            if not value.delta < mpmath.inf:
+            if not NOT_FINITE.isdisjoint(value._mpi_):
                 raise Unresolved
             self.known[expr] = value
         return self.known[expr]
@@ -54,7 +57,9 @@ class Enclosure:
         if expr.is_Symbol:
             expr = self.point[expr]
         if expr.is_Rational:
-            return self.iv.mpf(expr.p) / expr.q
+            if expr not in self.rationals:
+                self.rationals[expr] = self.iv.mpf(expr.p) / expr.q
+            return self.rationals[expr]
         if isinstance(expr, sp.NumberSymbol):
             with mpmath.workdps(self.digits + 5):
                 return self._spanned([mpmath.mpf(str(expr.evalf(self.digits + 5)))])
@@ -63,9 +68,10 @@ class Enclosure:
         return getattr(self, f"_at_{type(expr).__name__}", self._at_function)(expr)
 
     def _sign(self, expr):
-        value = self._value(expr)
-        if value.a > 0 or value.b < 0:
-            return 1 if value.a > 0 else -1
+        # Comparing the ends as intervals, value.a > 0, would take most of the time.
+        low, high = map(mpf_sign, self._value(expr)._mpi_)
+        if low > 0 or high < 0:
+            return 1 if low > 0 else -1
         exact = expr.xreplace(self.point)
         if not exact.is_Rational:
             raise Unresolved

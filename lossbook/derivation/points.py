@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import sympy as sp
@@ -64,7 +65,7 @@ class Points:
         zeros = sorted({x for g in boundaries for x in zeros_along(g, symbol, point, values)})
         if not zeros:
             return []
-        if values.is_subset(sp.S.Integers):
+        if _of_integers(values):
             near = {sp.floor(zero) + n for zero in zeros for n in (-1, 0, 1, 2)}
             return [(point | {symbol: n}, n in zeros) for n in sorted(near) if n in values]
         low, high = (
@@ -91,7 +92,7 @@ def _draw(values, random, extreme):
         return _draw(parts[random.integers(len(parts))], random, extreme)
     low, high = values.inf, values.sup
     side = int(random.choice([-1, 1]))
-    if values.is_subset(sp.S.Integers):
+    if _of_integers(values):
         if low.is_finite and high.is_finite:
             return sp.Integer(random.integers(int(low), int(high) + 1))
         size = int(10 ** random.uniform(0, 4 if extreme else 1)) - 1
@@ -100,14 +101,24 @@ def _draw(values, random, extreme):
         return sp.Integer(side * size)
     if low.is_finite and high.is_finite:
         part = 10 ** random.uniform(-6, -1) if extreme else random.uniform(0.01, 0.99)
-        part = sp.Rational(f"{part:.3g}")
+        part = _short(part)
         part = 1 - part if extreme and side < 0 else part
         return _rational(low) + (_rational(high) - _rational(low)) * part
     size = 10 ** random.uniform(-6, 6) if extreme else random.uniform(0.05, 4)
-    size = sp.Rational(f"{size:.3g}")
+    size = _short(size)
     if low.is_finite or high.is_finite:
         return _rational(low) + size if low.is_finite else _rational(high) - size
     return side * size
+
+
+@functools.cache
+def _of_integers(values):
+    return values.is_subset(sp.S.Integers)
+
+
+def _short(number):
+    """`number` to three digits."""
+    return sp.Rational(*Fraction(f"{number:.3g}").as_integer_ratio())
 
 
 def _rational(number):

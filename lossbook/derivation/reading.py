@@ -26,6 +26,7 @@ class Reader:
         self._definitions = {}  # what is defined: arguments and right side
         self._sum_ranges = set()  # limits that hold a size, of all sums so far
         self._results = {}
+        self._defined = {}
         for key, value in self.domain.items():
             self._accept_domain(key, value)
         for equation in self.given:
@@ -203,11 +204,19 @@ class Reader:
             return self._read(result, values, kept) if whole and result != expr else result
         arguments = [self._read(argument, values, kept) for argument in arguments]
         if head in self._definitions and head not in kept:
-            formal, meaning = self._definitions[head]
-            return self._read(meaning, values | dict(zip(formal, arguments, strict=True)), kept)
+            return self._read_defined(head, tuple(arguments), values, kept)
         if isinstance(expr, AppliedUndef):
             return self._replacement(head(*arguments)) if head in kept else expr
         return self._replacement(head[tuple(arguments)] if arguments else head)
+
+    def _read_defined(self, head, arguments, values, kept):
+        formal, meaning = self._definitions[head]
+        numbers = frozenset((s, values[s]) for s in meaning.free_symbols if s in values)
+        key = head, arguments, numbers, kept
+        if key not in self._defined:
+            inner = values | dict(zip(formal, arguments, strict=True))
+            self._defined[key] = self._read(meaning, inner, kept)
+        return self._defined[key]
 
     def _read_derivative(self, expr, values, kept):
         """Differentiate with the variables kept, then put in what they are defined as."""
