@@ -135,7 +135,7 @@ def loss_card(loss):
 
 
 def rosetta(*names):
-    """Show how other libraries write losses: for each a table with one row a library, and notes.
+    """Show how other libraries write losses: for each its name there, and what changes with it.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def rosetta(*names):
     Examples
     --------
     >>> print(rosetta("log_cosh").text.splitlines()[0])
-    **Log-cosh loss**, in this book `log_cosh(prediction, target, /)`, values unreduced
+    **Log-cosh loss**, in this book `log_cosh(prediction, target, /)`
     """
     return Markdown("\n\n".join(map(_crossing, names)), f"{', '.join(names)} in other libraries")
 
@@ -153,25 +153,23 @@ def _crossing(name):
     loss = LOSSES[name]
     header = (
         "library",
-        "call",
         "classes on axis",
         "default reduction",
         "theirs / ours",
-        "a weighted mean divides by",
+        "weighted mean divides by",
     )
-    rows, notes = [], []
+    calls, rows = [], []
     for other in loss.conventions:
-        call = "none"
-        if other.name != "none":
-            of_a_function = other.arguments.startswith("(")
-            call = f"`{other.name}{'' if of_a_function else '.'}{other.arguments}`"
+        if other.name == "none":
+            calls.append(f"- **{other.library}**: none. {other.note}")
+            continue
+        of_a_function = other.arguments.startswith("(")
+        call = f"{other.name}{'' if of_a_function else '.'}{other.arguments}"
+        calls.append(f"- **{other.library}**: `{call}`. {other.note}".rstrip())
         facts = (other.class_axis, other.reduction, other.factor, other.weighted_mean)
-        rows.append((other.library, call, *facts))
-        if other.note:
-            notes.append(f"- **{other.library}**: {other.note}")
-    signature = inspect.signature(loss.function)
-    title = f"**{loss.title}**, in this book `{name}{signature}`, values unreduced"
-    return "\n\n".join(part for part in (title, _table(header, rows), "\n".join(notes)) if part)
+        rows.append((other.library, *facts))
+    title = f"**{loss.title}**, in this book `{name}{inspect.signature(loss.function)}`"
+    return "\n\n".join([title, "\n".join(calls), _table(header, rows)])
 
 
 def atlas_markdown(chapters):

@@ -403,7 +403,7 @@ def test_a_row_of_the_rosetta_page_says_all_that_a_reader_needs(name):
     text = rosetta(name).text
     for row in CONVENTIONS[name]:
         if row.name == "none":
-            assert f"| {row.library} | none |" in text
+            assert f"**{row.library}**: none. {row.note}" in text
             assert row.note
         else:
             assert f"`{row.name}" in text
