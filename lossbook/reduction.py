@@ -15,10 +15,10 @@ REDUCTIONS = ("mean", "sum", "none")
 
 @silent
 def reduce(values, reduction="mean", weights=None):
-    r"""Reduce unreduced losses :math:`\ell_i` with weights :math:`w_i` (all 1 if not given).
+    r"""Reduce unreduced losses :math:`\ell_i` with weights :math:`a_i` (all 1 if not given).
 
-    ``mean`` is :math:`\sum_i w_i \ell_i / \sum_i w_i`, ``sum`` is :math:`\sum_i w_i \ell_i`, and
-    ``none`` is the array of :math:`w_i \ell_i`.
+    ``mean`` is :math:`\sum_i a_i \ell_i / \sum_i a_i`, ``sum`` is :math:`\sum_i a_i \ell_i`, and
+    ``none`` is the array of :math:`a_i \ell_i`.
 
     Parameters
     ----------
