@@ -121,8 +121,8 @@ class Enclosure:
         return self._exponential(self._value(expr.args[0]))
 
     def _exponential(self, exponent):
-        # Beyond this the digits of the result's own exponent could fill the memory.
-        if not abs(exponent) < 1e40:
+        # Beyond 2**130 the digits of the result's own exponent could fill the memory.
+        if any(power + bits > 130 for _, _, power, bits in exponent._mpi_):
             raise Unresolved
         return self.iv.exp(exponent)
 

@@ -1,5 +1,6 @@
 """The trial of a step at points of its domain, and of the two steps that are not a relation."""
 
+import functools
 import itertools
 from collections import deque
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from lossbook.derivation.wording import decimal, distinct, shown
 
 POINTS = 64
 LINES_THROUGH = 8  # of the points: along each symbol, where there are branches
-MOST_POINTS = 800
+MOST_POINTS = 400
 CLOSE = mpmath.mpf("1e-30")
 VANISHING = mpmath.mpf("1e-60")
 
@@ -42,9 +43,12 @@ class Trial:
         self.spread = self.points.spread(max(4, POINTS // cases))
         self.budget = max(60, MOST_POINTS // cases)
         self.boundaries = boundaries_of(left, right)
-        self.boundary_values = sp.lambdify(self.symbols, self.boundaries, "mpmath", cse=True)
         self.tried, self.usable, self.valid = len(self.spread), 0, 0
         self.branches = set()
+
+    @functools.cached_property
+    def boundary_values(self):
+        return sp.lambdify(self.symbols, self.boundaries, "mpmath", cse=True)
 
     def run(self):
         """The first counterexample, if there is one."""
