@@ -271,7 +271,8 @@ def check_derivation(loss, /, *derivations, card=None, **hyperparameters):
     DerivationError
         If a line is not what the card says, with a counterexample.
     TypeError
-        If there are not as many derivations as entries, or a hyperparameter is unknown.
+        If there are not as many derivations as entries, a hyperparameter is unknown, or an argument
+        is not of its type.
 
     Examples
     --------
@@ -285,8 +286,18 @@ def check_derivation(loss, /, *derivations, card=None, **hyperparameters):
       starts at the slope of the card's value: proved
       ends at the card's gradient: proved
     """
+    from lossbook.derivation import Derivation
+    from lossbook.symbolic import Symbolic
+
     row = loss if isinstance(loss, Loss) else LOSSES[loss]
-    slopes = (row.symbolic if card is None else card).fixed(**hyperparameters).slopes
+    card = row.symbolic if card is None else card
+    if not isinstance(card, Symbolic):
+        raise TypeError(f"card must be a Symbolic, got {type(card).__name__}: {card!r}")
+    for derivation in derivations:
+        if not isinstance(derivation, Derivation):
+            got = f"{type(derivation).__name__}: {derivation!r}"
+            raise TypeError(f"derivations must be Derivation objects, got {got}")
+    slopes = card.fixed(**hyperparameters).slopes
     if len(derivations) != len(slopes):
         raise TypeError(
             f"{row.name} needs {len(slopes)} derivations, one for each entry of its gradient, "

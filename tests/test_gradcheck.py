@@ -311,3 +311,7 @@ def test_a_check_of_a_derivation_says_what_it_needs():
         check_derivation("gaussian_nll", d)
     with pytest.raises(TypeError, match="hyperparameters must be delta, got beta"):
         check_derivation("huber", d, beta=1)
+    with pytest.raises(TypeError, match="derivations must be Derivation objects, got str: 'd'"):
+        check_derivation("huber", "d")
+    with pytest.raises(TypeError, match="card must be a Symbolic, got str: 'huber'"):
+        check_derivation("huber", d, card="huber")
