@@ -119,9 +119,15 @@ def table(rows, header):
 def glue(name, text):
     """Keep a text, such as a rounded number, for prose: ``{glue:text}`` shows it in the built book.
 
-    MyST-NB's function of this name does the same for any object, and loads Sphinx to do it, which
-    takes as long as a chapter's whole experiment.
+    MyST-NB's function of this name does the same for any object, but loads Sphinx to do it.
 
+    Raises
+    ------
+    TypeError
+        If `text` is no string: rounding belongs to whoever writes the prose.
+
+    Examples
+    --------
     >>> glue("error", 0.125)
     Traceback (most recent call last):
         ...

@@ -239,21 +239,17 @@ def test_the_module_does_not_load_torch_before_it_is_asked_to():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def derived(name, lines=("slope", "gradient"), **options):
-    """Derivations of one step each from a card, whose first or last line may be another."""
-    card = LOSSES[name].symbolic
-    options = {"domain": card.domain} | options
-    result = []
-    for slope, gradient in card.slopes:
-        own = {"slope": slope, "gradient": gradient}
-        first, last = (own.get(line, line) for line in lines)
-        result.append(Derivation(first, "definition", **options).step(last, "next"))
-    return result
+def derived(card):
+    """Derivations of one step each, from what a card states to what it states."""
+    return [
+        Derivation(slope, "definition", domain=card.domain).step(gradient, "next")
+        for slope, gradient in card.slopes
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES.keys() - {"multiclass_hinge", "softmax_focal"}))
 def test_a_derivation_from_the_card_to_the_card_is_found_so(name):
-    found = check_derivation(name, *derived(name))
+    found = check_derivation(name, *derived(LOSSES[name].symbolic))
     marks = {*found.starts, *found.ends}
     assert marks <= {"proved", "checked for K = 2, 3, 5"}
     assert f"derivation of {name}" in repr(found)
@@ -262,10 +258,7 @@ def test_a_derivation_from_the_card_to_the_card_is_found_so(name):
 @pytest.mark.parametrize("name", ["multiclass_hinge", "softmax_focal"])
 def test_a_card_at_a_concrete_size_takes_a_derivation_for_each_class(name):
     card = LOSSES[name].symbolic.at(3, label=1)
-    derivations = [
-        Derivation(slope, "definition", domain=card.domain).step(gradient, "next")
-        for slope, gradient in card.slopes
-    ]
+    derivations = derived(card)
     assert len(check_derivation(name, *derivations, card=card).ends) == 3
     with pytest.raises(DerivationError, match="line 1 is not the slope of the card's value: at "):
         check_derivation(name, *derivations[::-1], card=card)
@@ -279,7 +272,7 @@ def test_symbols_are_matched_by_name():
 
 def test_a_derivation_of_another_loss_is_refused_at_its_first_line():
     with pytest.raises(DerivationError, match="line 1 is not the slope of the card's value") as e:
-        check_derivation("squared_error", *derived("half_squared_error"))
+        check_derivation("squared_error", *derived(LOSSES["half_squared_error"].symbolic))
     assert e.value.line == 1
     assert {"p", "t"} == e.value.counterexample.keys()
 
@@ -306,7 +299,7 @@ def test_a_hyperparameter_is_put_in_on_the_card():
 
 
 def test_a_check_of_a_derivation_says_what_it_needs():
-    (d,) = derived("squared_error")
+    (d,) = derived(LOSSES["squared_error"].symbolic)
     with pytest.raises(TypeError, match=r"gaussian_nll needs 2 derivations, .* got 1"):
         check_derivation("gaussian_nll", d)
     with pytest.raises(TypeError, match="hyperparameters must be delta, got beta"):

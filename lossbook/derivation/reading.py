@@ -25,8 +25,8 @@ class Reader:
         self._symbols = {}  # what is written: the symbol that replaces it
         self._definitions = {}  # what is defined: arguments and right side
         self._sum_ranges = set()  # limits that hold a size, of all sums so far
-        self._results = {}
-        self._defined = {}
+        self._results = {}  # what has been read: lines
+        self._defined = {}  # and right sides of definitions, for their arguments and numbers
         for key, value in self.domain.items():
             self._accept_domain(key, value)
         for equation in self.given:

@@ -255,6 +255,16 @@ def test_every_page_is_in_the_table_of_contents(book):
     assert built - templates == {*PAGES, "index", "search"}
 
 
+def test_the_index_names_a_thing_once(book):
+    page = BeautifulSoup((book / "book" / "back" / "index.html").read_text(), "html.parser")
+    names = [
+        item.find("p").get_text().partition(",")[0].casefold()
+        for item in page.select("ul.book-index > li")
+    ]
+    assert len(names) > 80
+    assert len(names) == len(set(names))
+
+
 def test_internal_links_lead_somewhere(book):
     soups = {
         (book / f"{page}.html").resolve(): BeautifulSoup(
