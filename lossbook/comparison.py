@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from lossbook import arrays
+from lossbook import checks
 
 
 class Interval(NamedTuple):
@@ -103,7 +103,7 @@ def paired_difference(a, b, /, level=0.95):
     (0.2, -0.048, 0.448, 0.074)
     """
     a, b = _draws("a", a), _draws("b", b)
-    differences = a - arrays.same_shape("b", b, "a", a)
+    differences = a - checks.same_shape("b", b, "a", a)
     interval = mean_interval(differences, level)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.divide(interval.estimate, _standard_error(differences))
@@ -177,7 +177,7 @@ def holm(p_values, /):
     array([0.03, 0.06, 0.06])
     """
     p_values = _draws("p_values", p_values, least=1)
-    arrays.within("p_values", p_values, 0, 1)
+    checks.within("p_values", p_values, 0, 1)
     if np.isnan(p_values).any():
         return np.full_like(p_values, np.nan)
     order = np.argsort(p_values)
@@ -200,7 +200,7 @@ def _draws(name, values, least=2):
 
 
 def _level(level):
-    return arrays.hyperparameter("level", level, 0, 1, open_low=True, open_high=True)
+    return checks.number("level", level, 0, 1, open_low=True, open_high=True)
 
 
 def _standard_error(values):
@@ -247,7 +247,7 @@ def two_way_interval(table, /, level=0.95, *, resamples=1000, seed=0):
         )
     table = table.astype(np.float64)
     level = _level(level)
-    arrays.hyperparameter("resamples", resamples, 100)
+    checks.number("resamples", resamples, 100)
     rng = np.random.default_rng(seed)
     seeds, examples = table.shape
     # How often each row and each column is drawn is all that the mean needs.

@@ -10,7 +10,7 @@ import ast
 import inspect
 import textwrap
 
-from lossbook.registry import LOSSES
+from lossbook.loss import LOSSES
 
 #: Okabe and Ito's colours, which stay apart for colour-blind readers, in the order used.
 COLOURS = {
@@ -81,10 +81,9 @@ def source(*functions):
     >>> from lossbook import huber_grad
     >>> print(source(huber_grad).text)
     ```python
-    @silent
+    @takes(REAL, REAL, delta=POSITIVE)
     def huber_grad(prediction, target, /, *, delta=1.0):
-        xp, prediction, target = real_pair(prediction, target)
-        delta = hyperparameter("delta", delta, 0, open_low=True)
+        xp = array_namespace(prediction)
         return xp.clip(prediction - target, -delta, delta)
     ```
     """
@@ -158,7 +157,7 @@ def loss_card(loss):
     """
     loss = LOSSES[loss] if isinstance(loss, str) else loss
     signature = f"`lossbook.{loss.name}{inspect.signature(loss.function)}`"
-    text = f"**{loss.title}**: {signature}\n\n{_passport(loss)}\n\n{_elsewhere(loss)}"
+    text = f"**{loss.card.title}**: {signature}\n\n{_passport(loss)}\n\n{_elsewhere(loss)}"
     return Markdown(text, f"loss card of {loss.name}")
 
 
@@ -187,7 +186,7 @@ def _crossing(name):
         "weighted mean divides by",
     )
     calls, rows = [], []
-    for other in loss.conventions:
+    for other in loss.card.conventions:
         if other.name == "none":
             calls.append(f"- **{other.library}**: none. {other.note}")
             continue
@@ -196,7 +195,7 @@ def _crossing(name):
         calls.append(f"- **{other.library}**: `{call}`. {other.note}".rstrip())
         facts = (other.class_axis, other.reduction, other.factor, other.weighted_mean)
         rows.append((other.library, *facts))
-    title = f"**{loss.title}**, in this book `{name}{inspect.signature(loss.function)}`"
+    title = f"**{loss.card.title}**, in this book `{name}{inspect.signature(loss.function)}`"
     return "\n\n".join([title, "\n".join(calls), _table(header, rows)])
 
 
@@ -213,11 +212,11 @@ def atlas_markdown(chapters):
         parts.append(f"## {family.capitalize()}")
         for loss in losses:
             signature = f"`lossbook.{loss.name}{inspect.signature(loss.function)}`"
-            chapter = chapters.get(loss.chapter)
+            chapter = chapters.get(loss.card.chapter)
             parts += [
                 f"(loss-{loss.name.replace('_', '-')})=",
-                f"### {loss.title}",
-                f"```{{index}} {loss.title}\n```",
+                f"### {loss.card.title}",
+                f"```{{index}} {loss.card.title}\n```",
                 f"{signature}, derived in {chapter}." if chapter else signature,
                 _passport(loss),
                 _elsewhere(loss),
@@ -229,17 +228,17 @@ def _passport(loss):
     return _table(
         ("", ""),
         [
-            ("value", f"$\\displaystyle {loss.formula}$"),
-            ("gradient", f"$\\displaystyle {loss.gradient_formula}$"),
-            ("prediction", loss.prediction),
-            ("target", loss.target),
-            ("least on average at", loss.minimiser),
-            ("noise model", loss.noise_model),
-            ("convexity", loss.convexity),
-            ("Lipschitz", loss.lipschitz),
-            ("kinks", loss.kinks),
-            ("stable form", loss.stable_form),
-            ("typical failure", loss.failure),
+            ("value", f"$\\displaystyle {loss.card.formula}$"),
+            ("gradient", f"$\\displaystyle {loss.card.gradient_formula}$"),
+            ("prediction", loss.prediction.name),
+            ("target", loss.target.name),
+            ("least on average at", loss.card.minimiser),
+            ("noise model", loss.card.noise_model),
+            ("convexity", loss.card.convexity),
+            ("Lipschitz", loss.card.lipschitz),
+            ("kinks", loss.card.kinks),
+            ("stable form", loss.card.stable_form),
+            ("typical failure", loss.card.failure),
         ],
     )
 
@@ -247,7 +246,7 @@ def _passport(loss):
 def _elsewhere(loss):
     """The same loss in other libraries, as a list: a table would be too wide to read."""
     lines = []
-    for other in loss.conventions:
+    for other in loss.card.conventions:
         if other.name == "none":
             lines.append(f"- **{other.library}**: none. {other.note}")
             continue

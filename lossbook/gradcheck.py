@@ -1,6 +1,4 @@
-r"""Is a gradient right? Was it derived, and do three witnesses that know nothing of that agree?
-
-A derivation is held to the loss card: its first line to the value, its last to the gradient.
+r"""Is a gradient right? Three witnesses that know nothing of its derivation are asked.
 
 *Central differences* move an input a little both ways and watch the loss. *Complex steps* move it
 along the imaginary axis, where nothing has to be subtracted, so that the step can be tiny and the
@@ -17,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossbook.arrays import same_shape
-from lossbook.registry import LOSSES, Loss
+from lossbook.checks import same_shape
+from lossbook.loss import LOSSES, Loss
 
 EPS = np.finfo(np.float64).eps
 
@@ -233,83 +231,6 @@ def check_gradient(loss, /, *inputs, **hyperparameters):
     return GradientCheck(name, claimed.size, tuple(witnesses))
 
 
-@dataclass(frozen=True)
-class DerivationCheck:
-    """How a derivation was found to begin and end as a loss card says: the marks of both."""
-
-    name: str
-    starts: tuple[str, ...]
-    ends: tuple[str, ...]
-
-    def __repr__(self):
-        starts, ends = (", ".join(dict.fromkeys(marks)) for marks in (self.starts, self.ends))
-        return (
-            f"derivation of {self.name}\n"
-            f"  starts at the slope of the card's value: {starts}\n"
-            f"  ends at the card's gradient: {ends}"
-        )
-
-
-def check_derivation(loss, /, *derivations, card=None, **hyperparameters):
-    """Hold a derivation to a loss card: its first line to the value, its last to the gradient.
-
-    The first line must equal the derivative of the card's value, and is best written so, as
-    ``Derivative(value, prediction)``. The last must equal the card's gradient, at kinks too.
-    Symbols are matched by name.
-
-    Parameters
-    ----------
-    loss : a name in ``LOSSES`` or a row of it
-    derivations : Derivation, one for each entry of the gradient where the card has several (the
-        Gaussian's mean and log-variance, or the classes of a card at a concrete size)
-    card : the statement to compare with if not all of the loss's own, such as
-        ``LOSSES["multiclass_hinge"].symbolic.at(3, label=0)``
-    hyperparameters : what the derivation has in their place, as for ``Symbolic.fixed``
-
-    Raises
-    ------
-    DerivationError
-        If a line is not what the card says, with a counterexample.
-    TypeError
-        If there are not as many derivations as entries, a hyperparameter is unknown, or an argument
-        is not of its type.
-
-    Examples
-    --------
-    >>> from sympy import Derivative
-    >>> from lossbook.derivation import Derivation
-    >>> card = LOSSES["squared_error"].symbolic
-    >>> p, t = card.prediction, card.target
-    >>> d = Derivation(Derivative((p - t) ** 2, p), "definition").step(2 * (p - t), "power rule")
-    >>> check_derivation("squared_error", d)
-    derivation of squared_error
-      starts at the slope of the card's value: proved
-      ends at the card's gradient: proved
-    """
-    from lossbook.derivation import Derivation
-    from lossbook.symbolic import Symbolic
-
-    row = loss if isinstance(loss, Loss) else LOSSES[loss]
-    card = row.symbolic if card is None else card
-    if not isinstance(card, Symbolic):
-        raise TypeError(f"card must be a Symbolic, got {type(card).__name__}: {card!r}")
-    for derivation in derivations:
-        if not isinstance(derivation, Derivation):
-            got = f"{type(derivation).__name__}: {derivation!r}"
-            raise TypeError(f"derivations must be Derivation objects, got {got}")
-    slopes = card.fixed(**hyperparameters).slopes
-    if len(derivations) != len(slopes):
-        raise TypeError(
-            f"{row.name} needs {len(slopes)} derivations, one for each entry of its gradient, "
-            f"got {len(derivations)}"
-        )
-    starts, ends = [], []
-    for derivation, (slope, gradient) in zip(derivations, slopes, strict=True):
-        starts.append(derivation.compare("first", slope, "the slope of the card's value"))
-        ends.append(derivation.compare("last", gradient, "the card's gradient"))
-    return DerivationCheck(row.name, tuple(starts), tuple(ends))
-
-
 def example_inputs(loss, /, *, size=5, classes=4, seed=0):
     """Seeded inputs for a loss, drawn from what its prediction and target may hold.
 
@@ -332,41 +253,9 @@ def example_inputs(loss, /, *, size=5, classes=4, seed=0):
     row = loss if isinstance(loss, Loss) else LOSSES[loss]
     shape = (size,) if isinstance(size, int) else size
     rng = np.random.default_rng(seed)
-    prediction = _PREDICTIONS[row.prediction](rng, shape, classes)
-    return prediction, _TARGETS[row.target](rng, shape, classes)
+    return tuple(space.draw(rng, shape, classes) for space in row.function.spaces)
 
 
 def _error(claimed, found):
     scale = np.maximum(np.max(np.abs(claimed)), np.max(np.abs(found)))
     return float(np.max(np.abs(claimed - found)) / scale) if scale else 0.0
-
-
-def _normal(rng, shape, classes):
-    return 2 * rng.normal(size=shape)
-
-
-def _row_of_probabilities(rng, shape, classes):
-    # Away from 0, where differences of a logarithm would be coarse.
-    return 0.1 / classes + 0.9 * rng.dirichlet(np.ones(classes), shape)
-
-
-_PREDICTIONS = {
-    "real": _normal,
-    "log-rate": _normal,
-    "mean and log-variance": lambda rng, shape, classes: _normal(rng, (*shape, 2), classes),
-    "probability": lambda rng, shape, classes: rng.uniform(0.1, 0.9, shape),
-    "logit": _normal,
-    "score": _normal,
-    "class probabilities": _row_of_probabilities,
-    "class logits": lambda rng, shape, classes: _normal(rng, (*shape, classes), classes),
-}
-_TARGETS = {
-    "real": _normal,
-    "count": lambda rng, shape, classes: rng.poisson(3.0, shape).astype(np.float64),
-    "label in [0, 1]": lambda rng, shape, classes: rng.uniform(0.0, 1.0, shape),
-    "label 0 or 1": lambda rng, shape, classes: rng.integers(0, 2, shape).astype(np.float64),
-    "label -1 or +1": lambda rng, shape, classes: 2.0 * rng.integers(0, 2, shape) - 1,
-    "class probabilities": _row_of_probabilities,
-    "class id": lambda rng, shape, classes: rng.integers(0, classes, shape),
-    "class id or probabilities": lambda rng, shape, classes: rng.integers(0, classes, shape),
-}

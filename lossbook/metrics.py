@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lossbook import arrays
+from lossbook import checks
+from lossbook.spaces import BIT, CLASS_ID, LABEL_ROW
 
 
 class PrecisionRecallF1(NamedTuple):
@@ -78,7 +79,7 @@ def top_k_accuracy(scores, ids, /, k):
     (0.0, 0.5)
     """
     scores, ids = _scores("scores", scores, 2), np.asarray(ids)
-    ids = arrays.class_ids("ids", ids, "scores", scores)
+    ids = CLASS_ID.checked("ids", ids, "scores", scores, axes=1)
     classes = scores.shape[1]
     if not isinstance(k, Integral) or isinstance(k, bool) or not 1 <= k <= classes:
         raise ValueError(f"k must be an integer in [1, {classes}], got {k!r}")
@@ -158,8 +159,8 @@ def precision_recall_f1(predicted_ids, ids, /, *, average="binary", undefined=fl
         raise ValueError(f"average must be 'binary', 'none' or 'macro', got {average!r}")
     if average == "binary":
         predicted_ids, ids = _id_pair(predicted_ids, ids)
-        arrays.one_of("predicted_ids", predicted_ids.astype(np.int64), 0, 1)
-        arrays.one_of("ids", ids.astype(np.int64), 0, 1)
+        _binary("predicted_ids", predicted_ids)
+        _binary("ids", ids)
     counts = confusion_matrix(predicted_ids, ids, classes=2 if average == "binary" else None)
     right, predicted, true = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
     values = (
@@ -315,7 +316,7 @@ def iou(prediction, target, /):
     """
     prediction, target = np.asarray(prediction), np.asarray(target)
     prediction, target = _binary("prediction", prediction), _binary("target", target)
-    arrays.same_shape("target", target, "prediction", prediction)
+    checks.same_shape("target", target, "prediction", prediction)
     union = np.sum(prediction | target)
     return float(np.sum(prediction & target) / union) if union else 1.0
 
@@ -329,7 +330,7 @@ def _id_pair(predicted_ids, ids):
                 f"{name} must hold class ids, integers or booleans, got dtype {array.dtype}; "
                 "scores become class ids by argmax, probabilities by a threshold"
             )
-    arrays.same_shape("ids", ids, "predicted_ids", predicted_ids)
+    checks.same_shape("ids", ids, "predicted_ids", predicted_ids)
     return predicted_ids, ids
 
 
@@ -363,13 +364,13 @@ def _binary(name, array):
     if array.dtype.kind == "f" and np.isnan(array).any():
         raise ValueError(f"{name} must be 0 or 1, got nan")
     if array.dtype.kind != "b":
-        arrays.one_of(name, array, 0, 1)
+        BIT.refuse(name, array, array, array)
     return array.astype(bool)
 
 
 def _binary_pair(name, scores, labels):
     scores = _scores(name, scores, 1)
-    labels = arrays.same_shape("labels", np.asarray(labels), name, scores)
+    labels = checks.same_shape("labels", np.asarray(labels), name, scores)
     return scores, _binary("labels", labels)
 
 
@@ -378,10 +379,9 @@ def _confidences(probabilities, ids):
     probabilities = np.asarray(probabilities)
     if probabilities.ndim == 1:
         confidence, correct = _binary_pair("probabilities", probabilities, ids)
-        return arrays.within("probabilities", confidence, 0, 1), correct
-    arrays.real("probabilities", _scores("probabilities", probabilities, 2))
-    arrays.probability_rows("probabilities", probabilities)
-    ids = arrays.class_ids("ids", np.asarray(ids), "probabilities", probabilities)
+        return checks.within("probabilities", confidence, 0, 1), correct
+    LABEL_ROW.checked("probabilities", _scores("probabilities", probabilities, 2))
+    ids = CLASS_ID.checked("ids", np.asarray(ids), "probabilities", probabilities, axes=1)
     return probabilities.max(axis=1), probabilities.argmax(axis=1) == ids
 
 

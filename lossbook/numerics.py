@@ -5,12 +5,13 @@ All work on the last axis where they need one, and keep dtype and device.
 
 from __future__ import annotations
 
-from array_api_compat import device
+from array_api_compat import array_namespace, device
 
-from lossbook.arrays import array_namespace, class_ids, real, silent
+from lossbook.declaration import takes
+from lossbook.spaces import CLASS_ID, CLASS_ID_OR_ROW, CLASS_LOGITS, REAL, UNIT, rows_of
 
 
-@silent
+@takes(REAL)
 def softplus(x, /):
     r"""Softplus, :math:`\log(1 + e^x)`, elementwise, for any real `x`.
 
@@ -23,11 +24,11 @@ def softplus(x, /):
     >>> softplus(np.array([-1000.0, 0.0, 1000.0])).round(4)
     array([0.000e+00, 6.931e-01, 1.000e+03])
     """
-    xp, x = real("x", x)
+    xp = array_namespace(x)
     return xp.logaddexp(x, xp.zeros_like(x))
 
 
-@silent
+@takes(REAL)
 def sigmoid(x, /):
     r"""Logistic sigmoid, :math:`1 / (1 + e^{-x})`, elementwise, for any real `x`.
 
@@ -40,12 +41,12 @@ def sigmoid(x, /):
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
-    xp, x = real("x", x)
+    xp = array_namespace(x)
     small = xp.exp(-xp.abs(x))
     return xp.where(x >= 0, xp.ones_like(x), small) / (1 + small)
 
 
-@silent
+@takes(REAL)
 def logsumexp(x, /):
     r"""Log of the sum of exponentials over the last axis, :math:`\log \sum_k e^{x_k}`.
 
@@ -59,12 +60,12 @@ def logsumexp(x, /):
     >>> logsumexp(np.array([1000.0, 1000.0])).round(4)
     np.float64(1000.6931)
     """
-    xp, x = real("x", x)
+    xp = array_namespace(x)
     _, _, rest = _around_maximum(xp, x)
     return xp.max(x, axis=-1) + xp.log1p(rest[..., 0])
 
 
-@silent
+@takes(REAL)
 def log_softmax(x, /):
     r"""Log-softmax over the last axis, :math:`x_k - \log \sum_j e^{x_j}`; same shape as `x`.
 
@@ -77,12 +78,12 @@ def log_softmax(x, /):
     >>> log_softmax(np.array([40.0, 0.0]))
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    xp, x = real("x", x)
+    xp = array_namespace(x)
     shifted, _, rest = _around_maximum(xp, x)
     return shifted - xp.log1p(rest)
 
 
-@silent
+@takes(REAL)
 def softmax(x, /):
     r"""Softmax over the last axis, :math:`e^{x_k} / \sum_j e^{x_j}`; same shape as `x`.
 
@@ -92,12 +93,12 @@ def softmax(x, /):
     >>> softmax(np.array([[0.0, np.log(3.0)]]))
     array([[0.25, 0.75]])
     """
-    xp, x = real("x", x)
+    xp = array_namespace(x)
     shifted, _, rest = _around_maximum(xp, x)
     return xp.exp(shifted) / (1 + rest)
 
 
-@silent
+@takes(REAL)
 def softmax_complement(x, /):
     r"""One minus softmax, :math:`\sum_{j \ne k} e^{x_j} / \sum_j e^{x_j}`; same shape as `x`.
 
@@ -112,9 +113,72 @@ def softmax_complement(x, /):
     >>> 1 - softmax(np.array([40.0, 0.0]))
     array([0., 1.])
     """
-    xp, x = real("x", x)
+    xp = array_namespace(x)
     shifted, is_maximum, rest = _around_maximum(xp, x)
     return xp.where(is_maximum, rest, 1 + rest - xp.exp(shifted)) / (1 + rest)
+
+
+@takes(REAL)
+def sigmoid_parts(x, /):
+    r"""Four functions of `x` from a single exponential, for who needs more than one of them.
+
+    Returns
+    -------
+    softplus of `x`, softplus of `-x`, sigmoid of `x`, sigmoid of `-x` : arrays of the shape of `x`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [part.item() for part in sigmoid_parts(np.array([1000.0]))]
+    [1000.0, 0.0, 1.0, 0.0]
+    """
+    xp = array_namespace(x)
+    small = xp.exp(-xp.abs(x))
+    tail, share = xp.log1p(small), 1 / (1 + small)
+    is_positive = xp.astype(x >= 0, x.dtype)
+    rises, falls = xp.maximum(small, is_positive), xp.maximum(small, 1 - is_positive)
+    above, below = xp.clip(x, 0.0, None), xp.clip(-x, 0.0, None)
+    return above + tail, below + tail, share * rises, share * falls
+
+
+@takes(REAL)
+def softmax_parts(x, /):
+    r"""Log-softmax, softmax and one minus softmax from a single exponential for each entry.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log_p, p, complement = softmax_parts(np.array([0.0, np.log(3.0)]))
+    >>> p, complement
+    (array([0.25, 0.75]), array([0.75, 0.25]))
+    """
+    xp = array_namespace(x)
+    shifted, is_maximum, rest = _around_maximum(xp, x)
+    powers, total = xp.exp(shifted), 1 + rest
+    complement = xp.where(is_maximum, rest, total - powers) / total
+    return shifted - xp.log1p(rest), powers / total, complement
+
+
+@takes(CLASS_LOGITS, CLASS_ID_OR_ROW, label_smoothing=UNIT)
+def label_rows(logits, labels, /, *, label_smoothing=0.0):
+    r"""Labels as rows of probabilities, smoothed to :math:`(1-\varepsilon) t_k + \varepsilon/K`.
+
+    Parameters
+    ----------
+    logits : array of shape (..., K), for the shape, dtype and device of the rows
+    labels : class ids of shape (...), or probabilities of shape (..., K)
+    label_smoothing : float in [0, 1], the share :math:`\varepsilon` that is spread over all classes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> label_rows(np.zeros((1, 4)), np.array([1]), label_smoothing=0.2)
+    array([[0.05, 0.85, 0.05, 0.05]])
+    """
+    rows = labels if labels.ndim == logits.ndim else rows_of(labels, logits)
+    if not label_smoothing:
+        return rows
+    return (1 - label_smoothing) * rows + label_smoothing / logits.shape[-1]
 
 
 def one_hot(ids, like, /):
@@ -137,9 +201,7 @@ def one_hot(ids, like, /):
     array([[0., 0., 1.],
            [1., 0., 0.]])
     """
-    ids = class_ids("ids", ids, "like", like)
-    xp = array_namespace(like=like)
-    return xp.astype(_class_index(xp, like) == ids[..., None], like.dtype)
+    return rows_of(CLASS_ID.checked("ids", ids, "like", like, axes=1), like)
 
 
 def _around_maximum(xp, x):

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lossbook.arrays import hyperparameter, real, real_pair, silent
+from lossbook.checks import cast_like, number, real, same_shape, silent
 
 
 class Momentum(NamedTuple):
@@ -215,11 +215,11 @@ def one_cycle(peak, steps, *, warmup=0.3, start=25.0, end=1e4):
     >>> [round(rate(step), 4) for step in (0, 4, 9)]
     [0.004, 0.1, 0.0]
     """
-    hyperparameter("peak", peak, 0, open_low=True)
-    hyperparameter("steps", steps, 2)
-    hyperparameter("warmup", warmup, 0, 1, open_low=True, open_high=True)
-    hyperparameter("start", start, 1)
-    hyperparameter("end", end, 1)
+    number("peak", peak, 0, open_low=True)
+    number("steps", steps, 2)
+    number("warmup", warmup, 0, 1, open_low=True, open_high=True)
+    number("start", start, 1)
+    number("end", end, 1)
     first, last = peak / start, peak / start / end
     turn = warmup * steps - 1
 
@@ -243,8 +243,8 @@ def cosine(peak, steps):
     >>> [round(rate(step), 4) for step in (0, 5, 10)]
     [0.1, 0.05, 0.0]
     """
-    hyperparameter("peak", peak, 0, open_low=True)
-    hyperparameter("steps", steps, 1)
+    number("peak", peak, 0, open_low=True)
+    number("steps", steps, 1)
     return lambda step: _half_cosine(peak, 0.0, min(1.0, step / steps))
 
 
@@ -260,10 +260,10 @@ def _check(optimiser, name, low, high=math.inf, **ends):
     value = getattr(optimiser, name)
     if isinstance(value, (tuple, list)):
         value = tuple(
-            hyperparameter(f"{name}[{i}]", part, low, high, **ends) for i, part in enumerate(value)
+            number(f"{name}[{i}]", part, low, high, **ends) for i, part in enumerate(value)
         )
     else:
-        value = hyperparameter(name, value, low, high, **ends)
+        value = number(name, value, low, high, **ends)
     object.__setattr__(optimiser, name, value)
 
 
@@ -273,12 +273,19 @@ def _check_rate(optimiser):
 
 
 def _rate(lr, step):
-    return hyperparameter("lr(step)", lr(step), 0) if callable(lr) else lr
+    return number("lr(step)", lr(step), 0) if callable(lr) else lr
 
 
 def _checked(grads, params):
     """The gradients, each of its parameter's shape, dtype and device."""
-    return _map(lambda w, g: real_pair(w, g, ("a parameter", "its gradient"))[-1], params, grads)
+
+
+    def checked(parameter, gradient):
+        real("a parameter", parameter)
+        gradient = cast_like("its gradient", gradient, "a parameter", parameter)
+        return same_shape("its gradient", gradient, "a parameter", parameter)
+
+    return _map(checked, params, grads)
 
 
 def _decayed(grads, params, weight_decay):

@@ -1,16 +1,104 @@
 """The only place that reduces: from one value per example to the number that is minimised.
 
 ``mean`` divides by the number of values, or by the sum of the weights where weights are given.
-``sum`` adds, ``none`` leaves the values as they are. Weights multiply the values first.
+``sum`` adds, ``none`` leaves the values as they are. Weights multiply the values first, and a
+weight of 0 leaves an example out, whatever its value: infinity and NaN too.
 """
 
 from __future__ import annotations
 
 import math
 
-from lossbook.arrays import array_namespace, cast_like, same_shape, silent, within
+from array_api_compat import array_namespace
+
+from lossbook import checks
+from lossbook.checks import silent
+from lossbook.spaces import WEIGHT
 
 REDUCTIONS = ("mean", "sum", "none")
+
+
+def check_reduction(reduction):
+    """Raise a ``ValueError`` unless `reduction` is the name of one.
+
+    >>> check_reduction("average")
+    Traceback (most recent call last):
+    ValueError: reduction must be one of mean, sum, none, got 'average'
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+
+
+class Reduction:
+    """One way to reduce values of one shape: what to multiply them by, and what to divide by.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+    weights : array of exactly the shape of the values, or None
+    like : an array of the values' shape, dtype and device
+
+    Attributes
+    ----------
+    doubts : what is still to be asked about the weights, as in
+        :class:`~lossbook.declaration.Arguments`
+    """
+
+    def __init__(self, reduction, weights, like):
+        check_reduction(reduction)
+        self.is_mean, self.is_none = reduction == "mean", reduction == "none"
+        self.weights, self.divisor, self.doubts = None, None, []
+        count = math.prod(like.shape)
+        if self.is_mean and not count:
+            raise ValueError(
+                f"the mean of no values is undefined, got an input of shape {tuple(like.shape)}"
+            )
+        if weights is None:
+            self.divisor = count if self.is_mean else None
+            return
+        cast = checks.cast_like("weights", weights, "values", like)
+        self.weights = checks.same_shape("weights", cast, "the unreduced loss", like)
+        if count:
+            fine = WEIGHT.fine(cast, weights, like)
+            self.doubts.append((fine, lambda: WEIGHT.refuse("weights", cast, weights, like)))
+        if self.is_mean:
+            xp = array_namespace(cast)
+            # A mean does not see the scale of its weights. Divided by a power of 2 near the largest
+            # in their own precision, they lose no digit, and no sum of them overflows.
+            wide = xp.astype(weights, xp.result_type(cast.dtype, weights.dtype), copy=False)
+            largest = xp.max(wide)
+            scale = 2.0 ** xp.floor(xp.log2(largest))
+            self.weights = xp.astype(wide / scale, like.dtype, copy=False)
+            self.divisor = xp.sum(self.weights)
+            self.doubts.append((largest > 0, lambda: _refuse_zero(largest)))
+
+    def weighed(self, array, part=None):
+        """Values, or a gradient with further axes, times the weights.
+
+        `part` is a slice where the array holds only those of the values, in a single axis.
+        """
+        if self.weights is None:
+            return array
+        xp = array_namespace(array)
+        weights = self.weights if part is None else xp.reshape(self.weights, (-1,))[part]
+        weights = weights[(..., *(None for _ in range(array.ndim - weights.ndim)))]
+        return xp.where(weights == 0, xp.zeros_like(array), array * weights)
+
+    def total(self, values, part=None):
+        """The sum of the weighted values."""
+        return array_namespace(values).sum(self.weighed(values, part))
+
+    def divided(self, array):
+        """A total or a gradient over what the mean divides by."""
+        return array if self.divisor is None else array / self.divisor
+
+    def value(self, values):
+        """The values, reduced."""
+        return self.weighed(values) if self.is_none else self.divided(self.total(values))
+
+    def gradient(self, gradient, part=None):
+        """The gradient of the reduced value, from that of the sum of the values."""
+        return self.divided(self.weighed(gradient, part))
 
 
 @silent
@@ -38,12 +126,7 @@ def reduce(values, reduction="mean", weights=None):
     >>> float(reduce(np.array([1.0, 4.0]), weights=np.array([3.0, 1.0])))
     1.75
     """
-    factors, weights = _factors(values, reduction, weights)
-    if weights is not None:
-        values = values * weights
-    if reduction == "none":
-        return values
-    return array_namespace(values=values).sum(values) * factors
+    return _settled(reduction, weights, values).value(values)
 
 
 @silent
@@ -60,36 +143,19 @@ def reduce_grad(gradient, values_shape, reduction="mean", weights=None):
     array([[ 1., -1.],
            [ 2., -2.]])
     """
-    xp = array_namespace(gradient=gradient)
-    extra = (1,) * (gradient.ndim - len(values_shape))
-    # Any array of the values' shape and dtype will do to check against: one entry per example.
-    like = gradient[(..., *(0 for _ in extra))] if extra else gradient
-    factors, weights = _factors(like, reduction, weights)
-    if weights is not None:
-        gradient = gradient * xp.reshape(weights, tuple(weights.shape) + extra)
-    return gradient * factors
+    extra = gradient.ndim - len(values_shape)
+    like = gradient[(..., *(0 for _ in range(extra)))] if extra else gradient
+    return _settled(reduction, weights, like).gradient(gradient)
 
 
-def _factors(values, reduction, weights):
-    """What the reduction multiplies by, and the weights after every check."""
-    if reduction not in REDUCTIONS:
-        raise ValueError(
-            f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}"
-        )
-    if weights is not None:
-        weights = cast_like("weights", weights, "values", values)
-        same_shape("weights", weights, "the unreduced loss", values)
-        within("weights", weights, 0)
-    if reduction != "mean":
-        return 1, weights
-    count = math.prod(values.shape)
-    if count == 0:
-        raise ValueError(
-            f"the mean of no values is undefined, got an input of shape {tuple(values.shape)}"
-        )
-    if weights is None:
-        return 1 / count, None
-    total = array_namespace(weights=weights).sum(weights)
-    if total == 0:
+def _settled(reduction, weights, like):
+    reduction = Reduction(reduction, weights, like)
+    for fine, refuse in reduction.doubts:
+        if not fine:
+            refuse()
+    return reduction
+
+
+def _refuse_zero(largest):
+    if largest == 0:
         raise ValueError("weights must not sum to 0 under reduction='mean', got a sum of 0")
-    return 1 / total, weights

@@ -27,11 +27,10 @@ import torch
 from safetensors.torch import save
 from tqdm import tqdm
 
-from lossbook.arrays import hyperparameter
+from lossbook.checks import number
 from lossbook.data import DataUnavailableError, load_mnist, resolve_source
-from lossbook.numerics import one_hot
+from lossbook.loss import LOSSES
 from lossbook.optim import SGD, Adam, AdamW, one_cycle
-from lossbook.registry import LOSSES
 from lossbook.torch import CNN, as_torch
 
 #: The peak learning rate that each optimiser takes if none is given.
@@ -41,10 +40,8 @@ EPOCHS = {"full": 3, "sample": 20}
 #: In how many stretches of an epoch the training loss is averaged for the learning curve.
 CURVE_POINTS = 20
 
-#: What a loss must take for its prediction if the network's ten outputs are to be read as it.
-READABLE = ("class logits", "class probabilities", "logit", "score", "real")
-#: The losses that can train the network.
-TRAINABLE = tuple(name for name, loss in LOSSES.items() if loss.prediction in READABLE)
+#: The losses that can train the network: its outputs can be read as their prediction.
+TRAINABLE = tuple(name for name, loss in LOSSES.items() if loss.prediction.read)
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class Settings:
             if type(value) is not int or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
         rate = RATES[self.optimizer] if self.lr is None else self.lr
-        object.__setattr__(self, "lr", hyperparameter("lr", rate, 0, open_low=True))
+        object.__setattr__(self, "lr", number("lr", rate, 0, open_low=True))
 
     def build_optimizer(self, steps):
         """The optimiser, its learning rate a single cycle over all the steps."""
@@ -111,16 +108,7 @@ def objective(name):
 
 def read_outputs(loss, outputs, ids):
     """The network's outputs and the class ids, as the prediction and the target of `loss`."""
-    rows = one_hot(ids, outputs.detach())
-    match loss.prediction:
-        case "class logits":
-            return outputs, ids
-        case "class probabilities":
-            return outputs.softmax(-1), rows
-        case "score":
-            return outputs, 2 * rows - 1
-        case "logit" | "real":
-            return outputs, rows
+    return loss.prediction.read(outputs), loss.target.written(ids, outputs.detach())
 
 
 def training_step(network, loss, optimiser, state, inputs, ids):

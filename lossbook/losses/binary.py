@@ -11,11 +11,27 @@ for labels of another shape, for values outside their domain and for a hyperpara
 
 from __future__ import annotations
 
-from lossbook.arrays import hyperparameter, one_of, real_pair, silent, within
-from lossbook.numerics import sigmoid, softplus
+from array_api_compat import array_namespace
+
+from lossbook import numerics
+from lossbook.declaration import takes
+from lossbook.spaces import BIT, FRACTION, LOGIT, NOT_NEGATIVE, POSITIVE, PROBABILITY, UNIT_OR_NONE
+
+# A loss has checked its arguments before it calls these.
+sigmoid, softplus = numerics.sigmoid.unchecked, numerics.softplus.unchecked
+sigmoid_parts = numerics.sigmoid_parts.unchecked
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_grad",
+    "sigmoid_binary_cross_entropy",
+    "sigmoid_binary_cross_entropy_grad",
+    "sigmoid_focal",
+    "sigmoid_focal_grad",
+]
 
 
-@silent
+@takes(PROBABILITY, FRACTION)
 def binary_cross_entropy(probabilities, labels, /):
     r"""Binary cross-entropy of probabilities, :math:`-y \log p - (1 - y) \log(1 - p)`, in nats.
 
@@ -31,13 +47,14 @@ def binary_cross_entropy(probabilities, labels, /):
     >>> binary_cross_entropy(np.array([0.5, 1.0, 0.0]), np.array([1, 1, 1])).round(4)
     array([0.6931, 0.    ,    inf])
     """
-    xp, p, y = _probabilities(probabilities, labels)
+    xp = array_namespace(probabilities)
+    p, y = probabilities, labels
     of_one = xp.where(y == 0, y, -y * xp.log(p))
     of_zero = xp.where(y == 1, y - 1, (y - 1) * xp.log1p(-p))
     return of_one + of_zero
 
 
-@silent
+@takes(PROBABILITY, FRACTION)
 def binary_cross_entropy_grad(probabilities, labels, /):
     r"""Gradient of :func:`binary_cross_entropy` by probability, :math:`(p - y) / (p (1 - p))`.
 
@@ -50,12 +67,13 @@ def binary_cross_entropy_grad(probabilities, labels, /):
     >>> binary_cross_entropy_grad(np.array([0.5, 0.25, 0.0]), np.array([1, 1, 0]))
     array([-2., -4.,  1.])
     """
-    xp, p, y = _probabilities(probabilities, labels)
+    xp = array_namespace(probabilities)
+    p, y = probabilities, labels
     at_certainty = (p == y) & ((y == 0) | (y == 1))
     return xp.where(at_certainty, 1 - 2 * y, (p - y) / p / (1 - p))
 
 
-@silent
+@takes(LOGIT, FRACTION, pos_weight=POSITIVE)
 def sigmoid_binary_cross_entropy(logits, labels, /, *, pos_weight=1.0):
     r"""Binary cross-entropy of logits, in nats.
 
@@ -74,15 +92,14 @@ def sigmoid_binary_cross_entropy(logits, labels, /, *, pos_weight=1.0):
     >>> sigmoid_binary_cross_entropy(np.array([0.0, 1000.0]), np.array([1, 0])).round(4)
     array([6.931e-01, 1.000e+03])
     """
-    xp, z, y = real_pair(logits, labels, ("logits", "labels"))
-    within("labels", y, 0, 1)
-    pos_weight = hyperparameter("pos_weight", pos_weight, 0, open_low=True)
+    xp = array_namespace(logits)
+    z, y = logits, labels
     of_one = xp.where(y == 0, y, pos_weight * y * softplus(-z))
     of_zero = xp.where(y == 1, 1 - y, (1 - y) * softplus(z))
     return of_one + of_zero
 
 
-@silent
+@takes(LOGIT, FRACTION, pos_weight=POSITIVE)
 def sigmoid_binary_cross_entropy_grad(logits, labels, /, *, pos_weight=1.0):
     r"""Gradient of :func:`sigmoid_binary_cross_entropy` by logit.
 
@@ -96,13 +113,20 @@ def sigmoid_binary_cross_entropy_grad(logits, labels, /, *, pos_weight=1.0):
     >>> sigmoid_binary_cross_entropy_grad(np.array([0.0, 1000.0]), np.array([1, 0]))
     array([-0.5,  1. ])
     """
-    xp, z, y = real_pair(logits, labels, ("logits", "labels"))
-    within("labels", y, 0, 1)
-    pos_weight = hyperparameter("pos_weight", pos_weight, 0, open_low=True)
+    z, y = logits, labels
     return (1 - y) * sigmoid(z) - pos_weight * y * sigmoid(-z)
 
 
-@silent
+def sigmoid_binary_cross_entropy_value_and_grad(logits, labels, /, *, pos_weight=1.0):
+    xp = array_namespace(logits)
+    one, zero = pos_weight * labels, 1 - labels
+    softplus_z, softplus_minus_z, sigmoid_z, sigmoid_minus_z = sigmoid_parts(logits)
+    of_one = xp.where(one == 0, one, one * softplus_minus_z)
+    of_zero = xp.where(zero == 0, zero, zero * softplus_z)
+    return of_one + of_zero, zero * sigmoid_z - one * sigmoid_minus_z
+
+
+@takes(LOGIT, BIT, gamma=NOT_NEGATIVE, alpha=UNIT_OR_NONE)
 def sigmoid_focal(logits, labels, /, *, gamma=2.0, alpha=None):
     r"""Focal loss of logits, :math:`-\alpha_y (1 - q)^\gamma \log q`, in nats.
 
@@ -123,12 +147,12 @@ def sigmoid_focal(logits, labels, /, *, gamma=2.0, alpha=None):
     >>> sigmoid_focal(np.array([0.0, 0.0]), np.array([1, 0]), alpha=0.25).round(4)
     array([0.0433, 0.13  ])
     """
-    xp, margin, sign, alpha = _focal_margin(logits, labels, alpha)
-    gamma = hyperparameter("gamma", gamma, 0)
-    return alpha * sigmoid(-margin) ** gamma * softplus(-margin)
+    margin = (2 * labels - 1) * logits
+    weight = label_weight(labels, alpha)
+    return weight * sigmoid(-margin) ** gamma * softplus(-margin)
 
 
-@silent
+@takes(LOGIT, BIT, gamma=NOT_NEGATIVE, alpha=UNIT_OR_NONE)
 def sigmoid_focal_grad(logits, labels, /, *, gamma=2.0, alpha=None):
     r"""Gradient of :func:`sigmoid_focal` by logit.
 
@@ -141,26 +165,23 @@ def sigmoid_focal_grad(logits, labels, /, *, gamma=2.0, alpha=None):
     >>> sigmoid_focal_grad(np.array([0.0]), np.array([1]), gamma=0.0)
     array([-0.5])
     """
-    xp, margin, sign, alpha = _focal_margin(logits, labels, alpha)
-    gamma = hyperparameter("gamma", gamma, 0)
-    miss = sigmoid(-margin)
-    hit_times_log = xp.where(miss == 1, 0 * miss, sigmoid(margin) * softplus(-margin))
-    return -sign * alpha * miss**gamma * (miss + gamma * hit_times_log)
+    xp = array_namespace(logits)
+    sign = 2 * labels - 1
+    margin = sign * logits
+    miss, hit, cost = sigmoid(-margin), sigmoid(margin), softplus(-margin)
+    hit_times_cost = xp.where(hit == 0, hit, hit * cost)
+    return -sign * label_weight(labels, alpha) * miss**gamma * (miss + gamma * hit_times_cost)
 
 
-def _probabilities(probabilities, labels):
-    xp, p, y = real_pair(probabilities, labels, ("probabilities", "labels"))
-    within("probabilities", p, 0, 1)
-    within("labels", y, 0, 1)
-    return xp, p, y
+def sigmoid_focal_value_and_grad(logits, labels, /, *, gamma=2.0, alpha=None):
+    xp = array_namespace(logits)
+    sign = 2 * labels - 1
+    _, cost, hit, miss = sigmoid_parts(sign * logits)
+    factor = label_weight(labels, alpha) * miss**gamma
+    hit_times_cost = xp.where(hit == 0, hit, hit * cost)
+    return factor * cost, -sign * factor * (miss + gamma * hit_times_cost)
 
 
-def _focal_margin(logits, labels, alpha):
-    """Margin of the true label, its sign, and its weight."""
-    xp, z, y = real_pair(logits, labels, ("logits", "labels"))
-    one_of("labels", y, 0, 1)
-    sign = 2 * y - 1
-    if alpha is None:
-        return xp, sign * z, sign, 1
-    alpha = hyperparameter("alpha", alpha, 0, 1)
-    return xp, sign * z, sign, alpha * y + (1 - alpha) * (1 - y)
+def label_weight(labels, alpha):
+    """The weight of each label, 0 or 1: `alpha` for 1 and 1 - `alpha` for 0, or 1 for both."""
+    return 1 if alpha is None else alpha * labels + (1 - alpha) * (1 - labels)

@@ -10,11 +10,31 @@ labels of another shape or other than -1 and +1.
 
 from __future__ import annotations
 
-from lossbook.arrays import one_of, real_pair, silent
-from lossbook.numerics import sigmoid, softplus
+from array_api_compat import array_namespace
+
+from lossbook import numerics
+from lossbook.declaration import takes
+from lossbook.spaces import SCORE, SIGN
+
+# A loss has checked its arguments before it calls these.
+sigmoid, softplus = numerics.sigmoid.unchecked, numerics.softplus.unchecked
+sigmoid_parts = numerics.sigmoid_parts.unchecked
+
+__all__ = [
+    "perceptron",
+    "perceptron_grad",
+    "hinge",
+    "hinge_grad",
+    "squared_hinge",
+    "squared_hinge_grad",
+    "exponential",
+    "exponential_grad",
+    "logistic",
+    "logistic_grad",
+]
 
 
-@silent
+@takes(SCORE, SIGN)
 def perceptron(scores, labels, /):
     r"""Perceptron loss, :math:`\max(0, -m)`.
 
@@ -27,11 +47,11 @@ def perceptron(scores, labels, /):
     >>> perceptron(np.array([2.0, -0.5]), np.array([1, 1]))
     array([0. , 0.5])
     """
-    xp, margin, labels = _margin(scores, labels)
-    return xp.clip(-margin, 0.0, None)
+    xp = array_namespace(scores)
+    return xp.clip(-labels * scores, 0.0, None)
 
 
-@silent
+@takes(SCORE, SIGN)
 def perceptron_grad(scores, labels, /):
     r"""Gradient of :func:`perceptron`: :math:`-y` where :math:`m \le 0`, else 0.
 
@@ -44,11 +64,17 @@ def perceptron_grad(scores, labels, /):
     >>> perceptron_grad(np.array([2.0, -0.5, 0.0]), np.array([1, 1, 1]))
     array([ 0., -1., -1.])
     """
-    xp, margin, labels = _margin(scores, labels)
-    return labels * xp.clip(xp.sign(margin) - 1, -1.0, 0.0)
+    xp = array_namespace(scores)
+    return labels * xp.clip(xp.sign(labels * scores) - 1, -1.0, 0.0)
 
 
-@silent
+def perceptron_value_and_grad(scores, labels, /):
+    xp = array_namespace(scores)
+    margin = labels * scores
+    return xp.clip(-margin, 0.0, None), labels * xp.clip(xp.sign(margin) - 1, -1.0, 0.0)
+
+
+@takes(SCORE, SIGN)
 def hinge(scores, labels, /):
     r"""Hinge loss, :math:`\max(0, 1 - m)`.
 
@@ -60,11 +86,11 @@ def hinge(scores, labels, /):
     >>> hinge(np.array([2.0, 0.25, -0.5]), np.array([1, 1, 1]))
     array([0.  , 0.75, 1.5 ])
     """
-    xp, margin, labels = _margin(scores, labels)
-    return xp.clip(1 - margin, 0.0, None)
+    xp = array_namespace(scores)
+    return xp.clip(1 - labels * scores, 0.0, None)
 
 
-@silent
+@takes(SCORE, SIGN)
 def hinge_grad(scores, labels, /):
     r"""Gradient of :func:`hinge`: :math:`-y` where :math:`m < 1`, else 0.
 
@@ -77,11 +103,17 @@ def hinge_grad(scores, labels, /):
     >>> hinge_grad(np.array([2.0, 1.0, -0.5]), np.array([1, 1, 1]))
     array([ 0.,  0., -1.])
     """
-    xp, margin, labels = _margin(scores, labels)
-    return labels * xp.clip(xp.sign(margin - 1), None, 0.0)
+    xp = array_namespace(scores)
+    return labels * xp.clip(xp.sign(labels * scores - 1), None, 0.0)
 
 
-@silent
+def hinge_value_and_grad(scores, labels, /):
+    xp = array_namespace(scores)
+    gap = 1 - labels * scores
+    return xp.clip(gap, 0.0, None), -labels * xp.clip(xp.sign(gap), 0.0, None)
+
+
+@takes(SCORE, SIGN)
 def squared_hinge(scores, labels, /):
     r"""Squared hinge loss, :math:`\max(0, 1 - m)^2`: as the hinge, but without its kink.
 
@@ -94,11 +126,11 @@ def squared_hinge(scores, labels, /):
     >>> squared_hinge(np.array([2.0, 0.5, -1.0]), np.array([1, 1, 1]))
     array([0.  , 0.25, 4.  ])
     """
-    xp, margin, labels = _margin(scores, labels)
-    return xp.clip(1 - margin, 0.0, None) ** 2
+    xp = array_namespace(scores)
+    return xp.clip(1 - labels * scores, 0.0, None) ** 2
 
 
-@silent
+@takes(SCORE, SIGN)
 def squared_hinge_grad(scores, labels, /):
     r"""Gradient of :func:`squared_hinge`, :math:`-2 y \max(0, 1 - m)`.
 
@@ -108,11 +140,16 @@ def squared_hinge_grad(scores, labels, /):
     >>> squared_hinge_grad(np.array([2.0, 0.5, -1.0]), np.array([1, 1, 1]))
     array([-0., -1., -4.])
     """
-    xp, margin, labels = _margin(scores, labels)
-    return -2 * labels * xp.clip(1 - margin, 0.0, None)
+    xp = array_namespace(scores)
+    return -2 * labels * xp.clip(1 - labels * scores, 0.0, None)
 
 
-@silent
+def squared_hinge_value_and_grad(scores, labels, /):
+    gap = array_namespace(scores).clip(1 - labels * scores, 0.0, None)
+    return gap**2, -2 * labels * gap
+
+
+@takes(SCORE, SIGN)
 def exponential(scores, labels, /):
     r"""Exponential loss, :math:`e^{-m}`, the loss that AdaBoost lowers step by step.
 
@@ -125,11 +162,11 @@ def exponential(scores, labels, /):
     >>> exponential(np.array([0.0, 1.0]), np.array([1, -1])).round(4)
     array([1.    , 2.7183])
     """
-    xp, margin, labels = _margin(scores, labels)
-    return xp.exp(-margin)
+    xp = array_namespace(scores)
+    return xp.exp(-labels * scores)
 
 
-@silent
+@takes(SCORE, SIGN)
 def exponential_grad(scores, labels, /):
     r"""Gradient of :func:`exponential`, :math:`-y e^{-m}`.
 
@@ -139,11 +176,16 @@ def exponential_grad(scores, labels, /):
     >>> exponential_grad(np.array([0.0, 1.0]), np.array([1, -1])).round(4)
     array([-1.    ,  2.7183])
     """
-    xp, margin, labels = _margin(scores, labels)
-    return -labels * xp.exp(-margin)
+    xp = array_namespace(scores)
+    return -labels * xp.exp(-labels * scores)
 
 
-@silent
+def exponential_value_and_grad(scores, labels, /):
+    cost = array_namespace(scores).exp(-labels * scores)
+    return cost, -labels * cost
+
+
+@takes(SCORE, SIGN)
 def logistic(scores, labels, /):
     r"""Logistic loss, :math:`\log(1 + e^{-m})`, in nats.
 
@@ -158,11 +200,10 @@ def logistic(scores, labels, /):
     >>> logistic(np.array([0.0, -1000.0]), np.array([1, 1])).round(4)
     array([6.931e-01, 1.000e+03])
     """
-    xp, margin, labels = _margin(scores, labels)
-    return softplus(-margin)
+    return softplus(-labels * scores)
 
 
-@silent
+@takes(SCORE, SIGN)
 def logistic_grad(scores, labels, /):
     r"""Gradient of :func:`logistic`, :math:`-y\, \sigma(-m)`.
 
@@ -172,11 +213,9 @@ def logistic_grad(scores, labels, /):
     >>> logistic_grad(np.array([0.0, -1000.0]), np.array([1, 1]))
     array([-0.5, -1. ])
     """
-    xp, margin, labels = _margin(scores, labels)
-    return -labels * sigmoid(-margin)
+    return -labels * sigmoid(-labels * scores)
 
 
-def _margin(scores, labels):
-    xp, scores, labels = real_pair(scores, labels, ("scores", "labels"))
-    one_of("labels", labels, -1, 1)
-    return xp, labels * scores, labels
+def logistic_value_and_grad(scores, labels, /):
+    _, cost, _, miss = sigmoid_parts(labels * scores)
+    return cost, -labels * miss

@@ -12,20 +12,43 @@ outside their domain and for a hyperparameter out of range.
 
 from __future__ import annotations
 
-from lossbook.arrays import (
-    class_ids,
-    has_classes,
-    hyperparameter,
-    probability_rows,
-    real,
-    real_pair,
-    silent,
-    within,
+from array_api_compat import array_namespace
+
+from lossbook import numerics
+from lossbook.declaration import takes
+from lossbook.spaces import (
+    CLASS_ID,
+    CLASS_ID_OR_ROW,
+    CLASS_LOGITS,
+    CLASS_PROBABILITIES,
+    LABEL_ROW,
+    NOT_NEGATIVE,
+    POSITIVE,
+    RIVAL_LOGITS,
+    UNIT,
+    rows_of,
 )
-from lossbook.numerics import log_softmax, one_hot, softmax, softmax_complement
+
+# A loss has checked its arguments before it calls these.
+label_rows, log_softmax = numerics.label_rows.unchecked, numerics.log_softmax.unchecked
+softmax, softmax_complement = numerics.softmax.unchecked, numerics.softmax_complement.unchecked
+softmax_parts = numerics.softmax_parts.unchecked
+
+__all__ = [
+    "categorical_cross_entropy",
+    "categorical_cross_entropy_grad",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_grad",
+    "softmax_focal",
+    "softmax_focal_grad",
+    "brier",
+    "brier_grad",
+    "multiclass_hinge",
+    "multiclass_hinge_grad",
+]
 
 
-@silent
+@takes(CLASS_PROBABILITIES, LABEL_ROW)
 def categorical_cross_entropy(probabilities, labels, /):
     r"""Cross-entropy of probabilities, :math:`-\sum_k t_k \log p_k`, in nats.
 
@@ -42,11 +65,12 @@ def categorical_cross_entropy(probabilities, labels, /):
     >>> categorical_cross_entropy(np.array([[0.5, 0.25, 0.25]]), np.array([[1, 0, 0]])).round(4)
     array([0.6931])
     """
-    xp, p, t = _probabilities(probabilities, labels)
+    xp = array_namespace(probabilities)
+    p, t = probabilities, labels
     return xp.sum(xp.where(t == 0, 0 * p, -t * xp.log(p)), axis=-1)
 
 
-@silent
+@takes(CLASS_PROBABILITIES, LABEL_ROW)
 def categorical_cross_entropy_grad(probabilities, labels, /):
     r"""Gradient of :func:`categorical_cross_entropy`, :math:`-t_k / p_k`; 0 where :math:`t_k = 0`.
 
@@ -56,11 +80,12 @@ def categorical_cross_entropy_grad(probabilities, labels, /):
     >>> categorical_cross_entropy_grad(np.array([[0.5, 0.25, 0.25]]), np.array([[1, 0, 0]]))
     array([[-2.,  0.,  0.]])
     """
-    xp, p, t = _probabilities(probabilities, labels)
+    xp = array_namespace(probabilities)
+    p, t = probabilities, labels
     return xp.where(t == 0, 0 * p, -t / p)
 
 
-@silent
+@takes(CLASS_LOGITS, CLASS_ID_OR_ROW, label_smoothing=UNIT)
 def softmax_cross_entropy(logits, labels, /, *, label_smoothing=0.0):
     r"""Cross-entropy of logits, :math:`-\sum_k t_k \log \operatorname{softmax}(z)_k`, in nats.
 
@@ -80,11 +105,12 @@ def softmax_cross_entropy(logits, labels, /, *, label_smoothing=0.0):
     >>> softmax_cross_entropy(np.array([[0.0, 0.0], [1000.0, 0.0]]), np.array([0, 1])).round(4)
     array([6.931e-01, 1.000e+03])
     """
-    xp, z, t = _smoothed(logits, labels, label_smoothing)
-    return xp.sum(xp.where(t == 0, t, -t * log_softmax(z)), axis=-1)
+    xp = array_namespace(logits)
+    t = label_rows(logits, labels, label_smoothing=label_smoothing)
+    return xp.sum(xp.where(t == 0, t, -t * log_softmax(logits)), axis=-1)
 
 
-@silent
+@takes(CLASS_LOGITS, CLASS_ID_OR_ROW, label_smoothing=UNIT)
 def softmax_cross_entropy_grad(logits, labels, /, *, label_smoothing=0.0):
     r"""Gradient of :func:`softmax_cross_entropy` by logits, :math:`p_k - t_k`.
 
@@ -97,11 +123,19 @@ def softmax_cross_entropy_grad(logits, labels, /, *, label_smoothing=0.0):
     >>> softmax_cross_entropy_grad(np.array([[0.0, 0.0]]), np.array([0]))
     array([[-0.5,  0.5]])
     """
-    xp, z, t = _smoothed(logits, labels, label_smoothing)
-    return softmax(z) * (1 - t) - t * softmax_complement(z)
+    t = label_rows(logits, labels, label_smoothing=label_smoothing)
+    return softmax(logits) * (1 - t) - t * softmax_complement(logits)
 
 
-@silent
+def softmax_cross_entropy_value_and_grad(logits, labels, /, *, label_smoothing=0.0):
+    xp = array_namespace(logits)
+    log_p, p, complement = softmax_parts(logits)
+    t = label_rows(logits, labels, label_smoothing=label_smoothing)
+    value = xp.sum(xp.where(t == 0, t, -t * log_p), axis=-1)
+    return value, p * (1 - t) - t * complement
+
+
+@takes(RIVAL_LOGITS, CLASS_ID, gamma=NOT_NEGATIVE)
 def softmax_focal(logits, labels, /, *, gamma=2.0):
     r"""Focal loss of logits, :math:`-(1 - p_y)^\gamma \log p_y`, :math:`y` the true class id.
 
@@ -119,13 +153,14 @@ def softmax_focal(logits, labels, /, *, gamma=2.0):
     >>> softmax_focal(np.array([[0.0, 0.0]]), np.array([0])).round(4)
     array([0.1733])
     """
-    xp, z, t = _logits_and_one_hot(logits, labels)
-    gamma = hyperparameter("gamma", gamma, 0)
-    miss = xp.sum(t * softmax_complement(z), axis=-1)
-    return miss**gamma * -xp.sum(xp.where(t == 0, t, log_softmax(z)), axis=-1)
+    xp = array_namespace(logits)
+    own = labels[..., None]
+    miss = xp.take_along_axis(softmax_complement(logits), own, axis=-1)
+    log_p = xp.take_along_axis(log_softmax(logits), own, axis=-1)
+    return (miss**gamma * -log_p)[..., 0]
 
 
-@silent
+@takes(RIVAL_LOGITS, CLASS_ID, gamma=NOT_NEGATIVE)
 def softmax_focal_grad(logits, labels, /, *, gamma=2.0):
     r"""Gradient of :func:`softmax_focal` by logits.
 
@@ -140,17 +175,17 @@ def softmax_focal_grad(logits, labels, /, *, gamma=2.0):
     >>> softmax_focal_grad(np.array([[0.0, 0.0]]), np.array([0]), gamma=0.0)
     array([[-0.5,  0.5]])
     """
-    xp, z, t = _logits_and_one_hot(logits, labels)
-    gamma = hyperparameter("gamma", gamma, 0)
-    miss = xp.sum(t * softmax_complement(z), axis=-1, keepdims=True)
-    log_p = xp.sum(xp.where(t == 0, t, log_softmax(z)), axis=-1, keepdims=True)
+    xp = array_namespace(logits)
+    t = rows_of(labels, logits)
+    miss = xp.sum(t * softmax_complement(logits), axis=-1, keepdims=True)
+    log_p = xp.sum(xp.where(t == 0, t, log_softmax(logits)), axis=-1, keepdims=True)
     p_log_p = xp.where(miss == 1, 0 * miss, xp.exp(log_p) * log_p)
-    share = softmax(xp.where(t == 0, z, -xp.inf * t))
+    share = softmax(xp.where(t == 0, logits, -xp.inf * t))
     slope = miss**gamma * (miss - gamma * p_log_p)
     return xp.where(slope == 0, 0 * t, slope * (share - t))
 
 
-@silent
+@takes(CLASS_PROBABILITIES, LABEL_ROW)
 def brier(probabilities, labels, /):
     r"""Brier score, :math:`\sum_k (p_k - t_k)^2`, without a factor of one half.
 
@@ -165,11 +200,10 @@ def brier(probabilities, labels, /):
     >>> brier(np.array([[0.5, 0.25, 0.25]]), np.array([[1, 0, 0]]))
     array([0.375])
     """
-    xp, p, t = _probabilities(probabilities, labels)
-    return xp.sum((p - t) ** 2, axis=-1)
+    return array_namespace(probabilities).sum((probabilities - labels) ** 2, axis=-1)
 
 
-@silent
+@takes(CLASS_PROBABILITIES, LABEL_ROW)
 def brier_grad(probabilities, labels, /):
     r"""Gradient of :func:`brier` by probabilities, :math:`2 (p_k - t_k)`.
 
@@ -179,11 +213,15 @@ def brier_grad(probabilities, labels, /):
     >>> brier_grad(np.array([[0.5, 0.25, 0.25]]), np.array([[1, 0, 0]]))
     array([[-1. ,  0.5,  0.5]])
     """
-    xp, p, t = _probabilities(probabilities, labels)
-    return 2 * (p - t)
+    return 2 * (probabilities - labels)
 
 
-@silent
+def brier_value_and_grad(probabilities, labels, /):
+    gap = probabilities - labels
+    return array_namespace(gap).sum(gap**2, axis=-1), 2 * gap
+
+
+@takes(RIVAL_LOGITS, CLASS_ID, margin=POSITIVE)
 def multiclass_hinge(logits, labels, /, *, margin=1.0):
     r"""Multiclass hinge of Crammer and Singer, :math:`\max(0, m + \max_{k \ne y} z_k - z_y)`.
 
@@ -204,11 +242,12 @@ def multiclass_hinge(logits, labels, /, *, margin=1.0):
     >>> multiclass_hinge(np.array([[2.0, 0.5, 1.5]]), np.array([0]))
     array([0.5])
     """
-    xp, own, rival, _, _, margin = _own_and_rival(logits, labels, margin)
+    xp = array_namespace(logits)
+    own, rival, _ = own_and_rival(logits, labels)
     return xp.clip(margin + (rival - own), 0.0, None)
 
 
-@silent
+@takes(RIVAL_LOGITS, CLASS_ID, margin=POSITIVE)
 def multiclass_hinge_grad(logits, labels, /, *, margin=1.0):
     r"""Gradient of :func:`multiclass_hinge` by logits.
 
@@ -221,45 +260,25 @@ def multiclass_hinge_grad(logits, labels, /, *, margin=1.0):
     >>> multiclass_hinge_grad(np.array([[2.0, 0.5, 1.5]]), np.array([0]))
     array([[-1.,  0.,  1.]])
     """
-    xp, own, rival, t, others, margin = _own_and_rival(logits, labels, margin)
-    is_rival = one_hot(xp.argmax(others, axis=-1), others)
+    xp = array_namespace(logits)
+    own, rival, rival_id = own_and_rival(logits, labels)
     slope = xp.clip(xp.sign(margin + (rival - own)), 0.0, None)
-    return slope[..., None] * (is_rival - t)
+    return slope[..., None] * (rows_of(rival_id, logits) - rows_of(labels, logits))
 
 
-def _probabilities(probabilities, labels):
-    xp, p, t = real_pair(probabilities, labels, ("probabilities", "labels"))
-    has_classes("probabilities", p, 1)
-    within("probabilities", p, 0, 1)
-    probability_rows("labels", t)
-    return xp, p, t
+def multiclass_hinge_value_and_grad(logits, labels, /, *, margin=1.0):
+    xp = array_namespace(logits)
+    own, rival, rival_id = own_and_rival(logits, labels)
+    gap = margin + (rival - own)
+    slope = xp.clip(xp.sign(gap), 0.0, None)[..., None]
+    gradient = slope * (rows_of(rival_id, logits) - rows_of(labels, logits))
+    return xp.clip(gap, 0.0, None), gradient
 
 
-def _smoothed(logits, labels, label_smoothing):
-    """Logits, and label rows after smoothing, from class ids or from probabilities."""
-    xp, z = real("logits", logits)
-    has_classes("logits", z, 1)
-    label_smoothing = hyperparameter("label_smoothing", label_smoothing, 0, 1)
-    if getattr(labels, "ndim", None) == z.ndim:
-        _, _, t = real_pair(z, labels, ("logits", "labels"))
-        probability_rows("labels", t)
-    else:
-        t = one_hot(class_ids("labels", labels, "logits", z), z)
-    if label_smoothing:
-        t = (1 - label_smoothing) * t + label_smoothing / z.shape[-1]
-    return xp, z, t
-
-
-def _logits_and_one_hot(logits, labels):
-    xp, z = real("logits", logits)
-    has_classes("logits", z, 2)
-    return xp, z, one_hot(class_ids("labels", labels, "logits", z), z)
-
-
-def _own_and_rival(logits, labels, margin):
-    """The true class's logit, the largest of the others, one-hot labels, the others' logits."""
-    xp, z, t = _logits_and_one_hot(logits, labels)
-    margin = hyperparameter("margin", margin, 0, open_low=True)
-    own = xp.sum(xp.where(t == 1, z, 0 * t), axis=-1)
-    others = xp.where(t == 1, -xp.inf * t, z)
-    return xp, own, xp.max(others, axis=-1), t, others, margin
+def own_and_rival(logits, labels):
+    """The logit of the true class, the largest of the others, and whose that one is."""
+    xp = array_namespace(logits)
+    t = rows_of(labels, logits)
+    others = xp.where(t == 1, -xp.inf * t, logits)
+    own = xp.sum(xp.where(t == 1, logits, 0 * t), axis=-1)
+    return own, xp.max(others, axis=-1), xp.argmax(others, axis=-1)

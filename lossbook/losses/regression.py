@@ -15,10 +15,41 @@ from __future__ import annotations
 
 import math
 
-from lossbook.arrays import cast_like, hyperparameter, real, real_pair, same_shape, silent, within
+from array_api_compat import array_namespace
+
+from lossbook.declaration import takes
+from lossbook.spaces import (
+    COUNT,
+    INSIDE_UNIT,
+    LOG_RATE,
+    MEAN_AND_LOG_VARIANCE,
+    POSITIVE,
+    REAL,
+)
+
+__all__ = [
+    "squared_error",
+    "squared_error_grad",
+    "half_squared_error",
+    "half_squared_error_grad",
+    "absolute_error",
+    "absolute_error_grad",
+    "huber",
+    "huber_grad",
+    "smooth_l1",
+    "smooth_l1_grad",
+    "log_cosh",
+    "log_cosh_grad",
+    "quantile",
+    "quantile_grad",
+    "poisson_nll",
+    "poisson_nll_grad",
+    "gaussian_nll",
+    "gaussian_nll_grad",
+]
 
 
-@silent
+@takes(REAL, REAL)
 def squared_error(prediction, target, /):
     r"""Squared error, :math:`(p - t)^2`, in squared units of the target.
 
@@ -31,11 +62,10 @@ def squared_error(prediction, target, /):
     >>> squared_error(np.array([1.0, 5.0]), np.array([3.0, 5.0]))
     array([4., 0.])
     """
-    xp, prediction, target = real_pair(prediction, target)
     return (prediction - target) ** 2
 
 
-@silent
+@takes(REAL, REAL)
 def squared_error_grad(prediction, target, /):
     r"""Gradient of :func:`squared_error`, :math:`2 (p - t)`.
 
@@ -45,11 +75,15 @@ def squared_error_grad(prediction, target, /):
     >>> squared_error_grad(np.array([1.0, 5.0]), np.array([3.0, 5.0]))
     array([-4.,  0.])
     """
-    xp, prediction, target = real_pair(prediction, target)
     return 2 * (prediction - target)
 
 
-@silent
+def squared_error_value_and_grad(prediction, target, /):
+    residual = prediction - target
+    return residual**2, 2 * residual
+
+
+@takes(REAL, REAL)
 def half_squared_error(prediction, target, /):
     r"""Half the squared error, :math:`(p - t)^2 / 2`, whose gradient is the residual itself.
 
@@ -63,11 +97,11 @@ def half_squared_error(prediction, target, /):
     >>> half_squared_error(np.array([1.0, 5.0]), np.array([3.0, 5.0]))
     array([2., 0.])
     """
-    xp, prediction, target = real_pair(prediction, target)
-    return (prediction - target) ** 2 / 2
+    residual = prediction - target
+    return residual * (residual / 2)
 
 
-@silent
+@takes(REAL, REAL)
 def half_squared_error_grad(prediction, target, /):
     r"""Gradient of :func:`half_squared_error`, :math:`p - t`.
 
@@ -77,11 +111,15 @@ def half_squared_error_grad(prediction, target, /):
     >>> half_squared_error_grad(np.array([1.0, 5.0]), np.array([3.0, 5.0]))
     array([-2.,  0.])
     """
-    xp, prediction, target = real_pair(prediction, target)
     return prediction - target
 
 
-@silent
+def half_squared_error_value_and_grad(prediction, target, /):
+    residual = prediction - target
+    return residual * (residual / 2), residual
+
+
+@takes(REAL, REAL)
 def absolute_error(prediction, target, /):
     r"""Absolute error, :math:`|p - t|`, in units of the target.
 
@@ -93,11 +131,10 @@ def absolute_error(prediction, target, /):
     >>> absolute_error(np.array([1.0, 5.0]), np.array([3.0, 5.0]))
     array([2., 0.])
     """
-    xp, prediction, target = real_pair(prediction, target)
-    return xp.abs(prediction - target)
+    return abs(prediction - target)
 
 
-@silent
+@takes(REAL, REAL)
 def absolute_error_grad(prediction, target, /):
     r"""Gradient of :func:`absolute_error`, :math:`\operatorname{sign}(p - t)`.
 
@@ -110,11 +147,16 @@ def absolute_error_grad(prediction, target, /):
     >>> absolute_error_grad(np.array([1.0, 5.0, 9.0]), np.array([3.0, 5.0, 5.0]))
     array([-1.,  0.,  1.])
     """
-    xp, prediction, target = real_pair(prediction, target)
+    xp = array_namespace(prediction)
     return xp.sign(prediction - target)
 
 
-@silent
+def absolute_error_value_and_grad(prediction, target, /):
+    residual = prediction - target
+    return abs(residual), array_namespace(residual).sign(residual)
+
+
+@takes(REAL, REAL, delta=POSITIVE)
 def huber(prediction, target, /, *, delta=1.0):
     r"""Huber loss: a parabola near the target, a straight line far from it.
 
@@ -133,13 +175,13 @@ def huber(prediction, target, /, *, delta=1.0):
     >>> huber(np.array([0.5, 3.0]), np.array([0.0, 0.0]))
     array([0.125, 2.5  ])
     """
-    xp, prediction, target = real_pair(prediction, target)
-    delta = hyperparameter("delta", delta, 0, open_low=True)
-    distance = xp.abs(prediction - target)
-    return xp.where(distance <= delta, distance**2 / 2, delta * (distance - delta / 2))
+    xp = array_namespace(prediction)
+    distance = abs(prediction - target)
+    near = xp.clip(distance, 0.0, delta)
+    return xp.where(distance <= delta, near * (near / 2), delta * (distance - delta / 2))
 
 
-@silent
+@takes(REAL, REAL, delta=POSITIVE)
 def huber_grad(prediction, target, /, *, delta=1.0):
     r"""Gradient of :func:`huber`: the residual, clipped to :math:`[-\delta, \delta]`.
 
@@ -149,12 +191,18 @@ def huber_grad(prediction, target, /, *, delta=1.0):
     >>> huber_grad(np.array([0.5, 3.0]), np.array([0.0, 0.0]))
     array([0.5, 1. ])
     """
-    xp, prediction, target = real_pair(prediction, target)
-    delta = hyperparameter("delta", delta, 0, open_low=True)
+    xp = array_namespace(prediction)
     return xp.clip(prediction - target, -delta, delta)
 
 
-@silent
+def huber_value_and_grad(prediction, target, /, *, delta=1.0):
+    """With :math:`c` the clipped residual, the value is :math:`c (r - c / 2)` on both branches."""
+    residual = prediction - target
+    clipped = array_namespace(residual).clip(residual, -delta, delta)
+    return clipped * (residual - clipped / 2), clipped
+
+
+@takes(REAL, REAL, beta=POSITIVE)
 def smooth_l1(prediction, target, /, *, beta=1.0):
     r"""Smooth L1 loss: a parabola near the target, a line of slope 1 far from it.
 
@@ -174,13 +222,13 @@ def smooth_l1(prediction, target, /, *, beta=1.0):
     >>> smooth_l1(np.array([0.5, 3.0]), np.array([0.0, 0.0]), beta=2.0)
     array([0.0625, 2.    ])
     """
-    xp, prediction, target = real_pair(prediction, target)
-    beta = hyperparameter("beta", beta, 0, open_low=True)
-    distance = xp.abs(prediction - target)
-    return xp.where(distance <= beta, distance**2 / (2 * beta), distance - beta / 2)
+    xp = array_namespace(prediction)
+    distance = abs(prediction - target)
+    near = xp.clip(distance, 0.0, beta)
+    return xp.where(distance <= beta, near / beta * (near / 2), distance - beta / 2)
 
 
-@silent
+@takes(REAL, REAL, beta=POSITIVE)
 def smooth_l1_grad(prediction, target, /, *, beta=1.0):
     r"""Gradient of :func:`smooth_l1`: :math:`r / \beta`, clipped to :math:`[-1, 1]`.
 
@@ -190,12 +238,19 @@ def smooth_l1_grad(prediction, target, /, *, beta=1.0):
     >>> smooth_l1_grad(np.array([0.5, 3.0]), np.array([0.0, 0.0]), beta=2.0)
     array([0.25, 1.  ])
     """
-    xp, prediction, target = real_pair(prediction, target)
-    beta = hyperparameter("beta", beta, 0, open_low=True)
+    xp = array_namespace(prediction)
     return xp.clip((prediction - target) / beta, -1.0, 1.0)
 
 
-@silent
+def smooth_l1_value_and_grad(prediction, target, /, *, beta=1.0):
+    """As for the Huber loss, of which this is the part per unit of its threshold."""
+    residual = prediction - target
+    clipped = array_namespace(residual).clip(residual, -beta, beta)
+    slope = clipped / beta
+    return slope * (residual - clipped / 2), slope
+
+
+@takes(REAL, REAL)
 def log_cosh(prediction, target, /):
     r"""Log-cosh loss, :math:`\log \cosh (p - t)`.
 
@@ -212,14 +267,14 @@ def log_cosh(prediction, target, /):
     >>> log_cosh(np.array([0.0, 1000.0]), np.array([0.0, 0.0])).round(4)
     array([  0.    , 999.3069])
     """
-    xp, prediction, target = real_pair(prediction, target)
-    distance = xp.abs(prediction - target)
-    near = xp.log1p(2 * xp.sinh(distance / 2) ** 2)
+    xp = array_namespace(prediction)
+    distance = abs(prediction - target)
+    near = xp.log1p(2 * xp.sinh(xp.clip(distance, 0.0, 1.0) / 2) ** 2)
     far = distance + xp.log1p(xp.exp(-2 * distance)) - math.log(2)
     return xp.where(distance < 1, near, far)
 
 
-@silent
+@takes(REAL, REAL)
 def log_cosh_grad(prediction, target, /):
     r"""Gradient of :func:`log_cosh`, :math:`\tanh(p - t)`.
 
@@ -229,11 +284,11 @@ def log_cosh_grad(prediction, target, /):
     >>> log_cosh_grad(np.array([0.0, 1000.0]), np.array([0.0, 0.0]))
     array([0., 1.])
     """
-    xp, prediction, target = real_pair(prediction, target)
+    xp = array_namespace(prediction)
     return xp.tanh(prediction - target)
 
 
-@silent
+@takes(REAL, REAL, level=INSIDE_UNIT)
 def quantile(prediction, target, /, *, level=0.5):
     r"""Quantile (pinball) loss: predictions too low and too high cost differently.
 
@@ -252,13 +307,12 @@ def quantile(prediction, target, /, *, level=0.5):
     >>> quantile(np.array([1.0, 5.0]), np.array([3.0, 4.0]), level=0.75)
     array([1.5 , 0.25])
     """
-    xp, prediction, target = real_pair(prediction, target)
-    level = hyperparameter("level", level, 0, 1, open_low=True, open_high=True)
+    xp = array_namespace(prediction)
     residual = prediction - target
     return xp.where(residual < 0, -level * residual, (1 - level) * residual)
 
 
-@silent
+@takes(REAL, REAL, level=INSIDE_UNIT)
 def quantile_grad(prediction, target, /, *, level=0.5):
     r"""Gradient of :func:`quantile`.
 
@@ -272,13 +326,21 @@ def quantile_grad(prediction, target, /, *, level=0.5):
     >>> quantile_grad(np.array([1.0, 5.0, 3.0]), np.array([3.0, 4.0, 3.0]), level=0.75)
     array([-0.75,  0.25,  0.  ])
     """
-    xp, prediction, target = real_pair(prediction, target)
-    level = hyperparameter("level", level, 0, 1, open_low=True, open_high=True)
+    xp = array_namespace(prediction)
     sign = xp.sign(prediction - target)
     return xp.where(sign < 0, level * sign, (1 - level) * sign)
 
 
-@silent
+def quantile_value_and_grad(prediction, target, /, *, level=0.5):
+    """The value is the slope times the residual, on both branches."""
+    xp = array_namespace(prediction)
+    residual = prediction - target
+    sign = xp.sign(residual)
+    slope = xp.where(sign < 0, level * sign, (1 - level) * sign)
+    return slope * residual, slope
+
+
+@takes(LOG_RATE, COUNT)
 def poisson_nll(prediction, target, /):
     r"""Poisson negative log-likelihood of a count :math:`t` at log-rate :math:`z`.
 
@@ -298,12 +360,11 @@ def poisson_nll(prediction, target, /):
     >>> poisson_nll(np.array([0.0]), np.array([3.0]))
     array([1.])
     """
-    xp, prediction, target = real_pair(prediction, target)
-    within("target", target, 0)
+    xp = array_namespace(prediction)
     return xp.exp(prediction) - target * prediction
 
 
-@silent
+@takes(LOG_RATE, COUNT)
 def poisson_nll_grad(prediction, target, /):
     r"""Gradient of :func:`poisson_nll` with respect to the log-rate, :math:`e^{z} - t`.
 
@@ -313,12 +374,16 @@ def poisson_nll_grad(prediction, target, /):
     >>> poisson_nll_grad(np.array([0.0]), np.array([3.0]))
     array([-2.])
     """
-    xp, prediction, target = real_pair(prediction, target)
-    within("target", target, 0)
+    xp = array_namespace(prediction)
     return xp.exp(prediction) - target
 
 
-@silent
+def poisson_nll_value_and_grad(prediction, target, /):
+    rate = array_namespace(prediction).exp(prediction)
+    return rate - target * prediction, rate - target
+
+
+@takes(MEAN_AND_LOG_VARIANCE, REAL)
 def gaussian_nll(prediction, target, /):
     r"""Gaussian negative log-likelihood, :math:`\tfrac12 (s + (t - \mu)^2 e^{-s})`.
 
@@ -343,11 +408,11 @@ def gaussian_nll(prediction, target, /):
     >>> gaussian_nll(np.array([[1.0, 0.0]]), np.array([3.0]))
     array([2.])
     """
-    xp, mean, log_variance, target = _mean_and_log_variance(prediction, target)
-    return (log_variance + _standardised(xp, mean, log_variance, target) ** 2) / 2
+    z = standardised_residual(prediction, target)
+    return (prediction[..., 1] + z**2) / 2
 
 
-@silent
+@takes(MEAN_AND_LOG_VARIANCE, REAL)
 def gaussian_nll_grad(prediction, target, /):
     r"""Gradient of :func:`gaussian_nll`, by mean and by log-variance.
 
@@ -359,28 +424,19 @@ def gaussian_nll_grad(prediction, target, /):
     >>> gaussian_nll_grad(np.array([[1.0, 0.0]]), np.array([3.0]))
     array([[-2. , -1.5]])
     """
-    xp, mean, log_variance, target = _mean_and_log_variance(prediction, target)
-    z = _standardised(xp, mean, log_variance, target)
-    by_mean = xp.where(z == 0, z, z * xp.exp(-log_variance / 2))
+    xp = array_namespace(prediction)
+    z = standardised_residual(prediction, target)
+    by_mean = xp.where(z == 0, z, z * xp.exp(-prediction[..., 1] / 2))
     return xp.stack([by_mean, (1 - z**2) / 2], axis=-1)
 
 
-def _mean_and_log_variance(prediction, target):
-    xp, prediction = real("prediction", prediction)
-    if prediction.ndim == 0 or prediction.shape[-1] != 2:
-        raise ValueError(
-            "prediction must hold mean and log-variance on a last axis of length 2, "
-            f"got shape {tuple(prediction.shape)}"
-        )
-    mean, log_variance = prediction[..., 0], prediction[..., 1]
-    target = cast_like("target", target, "prediction", prediction)
-    same_shape("target", target, "the predicted mean", mean)
-    return xp, mean, log_variance, target
+def standardised_residual(prediction, target):
+    r"""The residual over the standard deviation, :math:`(\mu - t) e^{-s/2}`.
 
-
-def _standardised(xp, mean, log_variance, target):
-    """Residual over standard deviation; by two factors, it overflows only if the result does."""
-    residual = mean - target
+    By two factors, so that it overflows only if the result does; exactly 0 where the mean is.
+    """
+    xp = array_namespace(prediction)
+    residual, log_variance = prediction[..., 0] - target, prediction[..., 1]
     factor = xp.exp(-log_variance / 4)
     exact = (residual == 0) & ~xp.isnan(log_variance)
     return xp.where(exact, residual, residual * factor * factor)

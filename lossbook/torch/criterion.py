@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from lossbook.reduction import REDUCTIONS
-from lossbook.registry import LOSSES
+from lossbook.loss import LOSSES
+from lossbook.reduction import check_reduction
 
 
 def as_torch(name, *, reduction="mean", **hyperparameters):
@@ -46,8 +46,7 @@ class Criterion(torch.nn.Module):
     def __init__(self, loss, reduction, hyperparameters):
         super().__init__()
         loss.check_hyperparameters(hyperparameters)
-        if reduction not in REDUCTIONS:
-            raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+        check_reduction(reduction)
         self.loss = loss
         self.options = {"reduction": reduction, **hyperparameters}
 

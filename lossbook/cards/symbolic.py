@@ -1,8 +1,8 @@
-r"""Each loss as a SymPy expression: the formula stated once more, and independently of the code.
+r"""What a loss is as a SymPy expression: the formula stated once more, independently of the code.
 
-The code of a loss is a careful rearrangement of its formula. Here stands the formula itself, in the
-usual symbols, so that one can be held against the other. A loss card prints these expressions, a
-derivation starts from one and ends in the other, and the gradient check differentiates them.
+The code of a loss is a careful rearrangement of its formula. On its card stands the formula itself,
+in the usual symbols, so that one can be held against the other. The card prints these expressions,
+a derivation starts from one and ends in the other, and the gradient check differentiates them.
 
 Classes and the sums over them count from 0 to :math:`K - 1`, as class ids do.
 """
@@ -15,6 +15,12 @@ from functools import cache, cached_property, reduce
 import numpy as np
 import sympy as sp
 from sympy.printing.latex import LatexPrinter
+
+# Indexed by class: k runs over the sum, i over a softmax's denominator, j is the gradient's index.
+K = sp.Symbol("K", integer=True, positive=True)
+i, j, k = sp.symbols("i j k", integer=True)
+class_id = sp.Symbol("y", integer=True)
+rows = sp.IndexedBase("t", real=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +39,11 @@ class Symbolic:
 
     Examples
     --------
-    >>> SYMBOLIC["huber"].gradient
+    >>> from lossbook.cards import CARDS
+    >>> CARDS["huber"].symbolic.gradient
     Piecewise((p - t, Abs(p - t) <= delta), (delta*sign(p - t), True))
-    >>> SYMBOLIC["squared_error"].value_latex
+    >>> from lossbook.cards import CARDS
+    >>> CARDS["squared_error"].symbolic.value_latex
     '\\left(p - t\\right)^{2}'
     """
 
@@ -61,7 +69,9 @@ class Symbolic:
     def slopes(self):
         """For each entry of the prediction: what is to be derived, and the gradient's entry.
 
-        >>> SYMBOLIC["half_squared_error"].slopes
+        >>> from lossbook.cards import CARDS
+
+        >>> CARDS["half_squared_error"].symbolic.slopes
         ((Derivative((p - t)**2/2, p), p - t),)
         """
         entries, gradients = _entries(self.prediction), _entries(self.gradient)
@@ -82,7 +92,9 @@ class Symbolic:
     def prediction_latex(self):
         r"""What the gradient is taken with respect to, as LaTeX.
 
-        >>> SYMBOLIC["gaussian_nll"].prediction_latex
+        >>> from lossbook.cards import CARDS
+
+        >>> CARDS["gaussian_nll"].symbolic.prediction_latex
         '\\left( \\mu, \\  s\\right)'
         """
         return _print(self.prediction)
@@ -90,7 +102,9 @@ class Symbolic:
     def fixed(self, **hyperparameters):
         """The same loss with these hyperparameters put in; None leaves out a factor, as in code.
 
-        >>> SYMBOLIC["huber"].fixed(delta=2).value
+        >>> from lossbook.cards import CARDS
+
+        >>> CARDS["huber"].symbolic.fixed(delta=2).value
         Piecewise(((p - t)**2/2, Abs(p - t) <= 2), (2*Abs(p - t) - 2, True))
         """
         if unknown := sorted(hyperparameters.keys() - self.hyperparameters.keys()):
@@ -126,7 +140,9 @@ class Symbolic:
         The value accepts complex predictions and is analytic wherever the loss has a derivative:
         ``Abs`` and ``Max`` pick a branch by the real part. So complex steps may be taken with it.
 
-        >>> value = SYMBOLIC["huber"].lambdify(delta=1.0)
+        >>> from lossbook.cards import CARDS
+
+        >>> value = CARDS["huber"].symbolic.lambdify(delta=1.0)
         >>> value(np.array([3.0 + 1e-20j]), np.array([0.0]))
         array([2.5+1.e-20j])
         """
@@ -187,10 +203,12 @@ class ClassAxis(Symbolic):
 
     Examples
     --------
-    >>> loss = SYMBOLIC["softmax_cross_entropy"]
+    >>> from lossbook.cards import CARDS
+    >>> loss = CARDS["softmax_cross_entropy"].symbolic
     >>> loss.gradient_latex.partition(",")[0]
     'p_{j} - \\tilde{t}_{j}'
-    >>> SYMBOLIC["multiclass_hinge"].at(3, label=1).value
+    >>> from lossbook.cards import CARDS
+    >>> CARDS["multiclass_hinge"].symbolic.at(3, label=1).value
     Max(0, m - z_1 + Max(z_0, z_2))
     """
 
@@ -198,7 +216,9 @@ class ClassAxis(Symbolic):
     def prediction_latex(self):
         r"""What the gradient is taken with respect to, as LaTeX: one entry.
 
-        >>> SYMBOLIC["brier"].prediction_latex
+        >>> from lossbook.cards import CARDS
+
+        >>> CARDS["brier"].symbolic.prediction_latex
         'p_{j}'
         """
         return _print(self.prediction[j])
@@ -266,7 +286,7 @@ class ClassAxis(Symbolic):
 class MaxOther(sp.Function):
     r"""The largest entry but one, :math:`\max_{k \ne y} z_k`: a ``Max`` at concrete size.
 
-    >>> MaxOther(logits, 1, 3)
+    >>> MaxOther(sp.IndexedBase("z", real=True), 1, 3)
     Max(z[0], z[2])
     """
 
@@ -285,7 +305,7 @@ class MaxOther(sp.Function):
 class ArgMaxOther(sp.Function):
     r"""Where :class:`MaxOther` is attained; of several places the first.
 
-    >>> ArgMaxOther(logits, 1, 3)
+    >>> ArgMaxOther(sp.IndexedBase("z", real=True), 1, 3)
     Piecewise((0, z[0] >= z[2]), (2, True))
     """
 
@@ -384,220 +404,20 @@ def _numbered(base, count):
     return tuple(sp.Symbol(f"{base}_{n}", **assumptions) for n in range(count))
 
 
-def _product(*factors):
+def product(*factors):
     """A product printed in the order given; SymPy's own order would turn y s into s y."""
     return sp.Mul(*factors, evaluate=False)
 
 
-def _minus(first, second):
+def minus(first, second):
     """A difference printed in the order given."""
-    return sp.Add(first, _product(-1, *sp.Mul.make_args(second)), evaluate=False)
+    return sp.Add(first, product(-1, *sp.Mul.make_args(second)), evaluate=False)
 
 
-def _over_classes(term):
+def over_classes(term):
     return sp.Sum(term, (k, 0, K - 1))
 
 
-def _cases(*branches):
+def cases(*branches):
     """A Piecewise whose conditions are printed as written."""
     return sp.Piecewise(*branches, evaluate=False)
-
-
-p, t, s, mu = sp.symbols("p t s mu", real=True)
-z, y = sp.symbols("z y", real=True)
-q, alpha, alpha_y, gamma = sp.symbols("q alpha alpha_y gamma", real=True)
-delta, beta, tau, w = sp.symbols("delta beta tau w", positive=True)
-# Indexed by class: k runs over the sum, i over a softmax's denominator, j is the gradient's index.
-K = sp.Symbol("K", integer=True, positive=True)
-i, j, k = sp.symbols("i j k", integer=True)
-r, class_id = sp.Symbol("r", integer=True), sp.Symbol("y", integer=True)
-logits = sp.IndexedBase("z", real=True)
-probabilities = sp.IndexedBase("p", positive=True)
-rows, smoothed = sp.IndexedBase("t", real=True), sp.IndexedBase(r"\tilde{t}", real=True)
-epsilon, m = sp.Symbol("varepsilon", real=True), sp.Symbol("m", positive=True)
-
-_r = p - t
-_margin = _product(-1, y, s)
-
-_REAL = {p: sp.Reals, t: sp.Reals}
-_PROBABILITY = {p: sp.Interval.open(0, 1), y: sp.Interval(0, 1)}
-_LOGIT = {z: sp.Reals, y: sp.Interval(0, 1)}
-_SCORE = {s: sp.Reals, y: sp.FiniteSet(-1, 1)}
-_POSITIVE = sp.Interval.open(0, sp.oo)
-_CLASSES = (0, K - 1)
-_SOFTMAX = sp.exp(logits[k]) / sp.Sum(sp.exp(logits[i]), (i, 0, K - 1))
-
-SYMBOLIC = {
-    "squared_error": Symbolic(p, t, _r**2, _product(2, _r), domain=_REAL),
-    "half_squared_error": Symbolic(p, t, _r**2 / 2, _r, domain=_REAL),
-    "absolute_error": Symbolic(p, t, sp.Abs(_r), sp.sign(_r), domain=_REAL),
-    "huber": Symbolic(
-        p,
-        t,
-        _cases(
-            (_r**2 / 2, sp.Abs(_r) <= delta),
-            (_product(delta, _minus(sp.Abs(_r), delta / 2)), True),
-        ),
-        _cases((_r, sp.Abs(_r) <= delta), (delta * sp.sign(_r), True)),
-        hyperparameters={"delta": delta},
-        domain=_REAL | {delta: _POSITIVE},
-    ),
-    "smooth_l1": Symbolic(
-        p,
-        t,
-        _cases((_r**2 / (2 * beta), sp.Abs(_r) <= beta), (_minus(sp.Abs(_r), beta / 2), True)),
-        _cases((_r / beta, sp.Abs(_r) <= beta), (sp.sign(_r), True)),
-        hyperparameters={"beta": beta},
-        domain=_REAL | {beta: _POSITIVE},
-    ),
-    "log_cosh": Symbolic(p, t, sp.log(sp.cosh(_r)), sp.tanh(_r), domain=_REAL),
-    "quantile": Symbolic(
-        p,
-        t,
-        _cases((_product(tau, t - p), t > p), (_product(1 - tau, _r), True)),
-        _cases((-tau, t > p), (1 - tau, t < p), (0, True)),
-        hyperparameters={"level": tau},
-        domain=_REAL | {tau: sp.Interval.open(0, 1)},
-    ),
-    "poisson_nll": Symbolic(
-        z,
-        t,
-        _minus(sp.exp(z), t * z),
-        _minus(sp.exp(z), t),
-        domain={z: sp.Reals, t: sp.Interval(0, sp.oo)},
-    ),
-    "gaussian_nll": Symbolic(
-        (mu, s),
-        t,
-        _product(sp.S.Half, sp.Add(s, (mu - t) ** 2 * sp.exp(-s), evaluate=False)),
-        ((mu - t) * sp.exp(-s), _product(sp.S.Half, _minus(1, (mu - t) ** 2 * sp.exp(-s)))),
-        domain={mu: sp.Reals, s: sp.Reals, t: sp.Reals},
-    ),
-    "binary_cross_entropy": Symbolic(
-        p,
-        y,
-        _minus(_product(-1, y, sp.log(p)), _product(1 - y, sp.log(1 - p))),
-        (p - y) / (p * (1 - p)),
-        domain=_PROBABILITY,
-    ),
-    "sigmoid_binary_cross_entropy": Symbolic(
-        z,
-        y,
-        sp.Add(
-            _product(w, y, sp.log(1 + sp.exp(-z))),
-            _product(1 - y, sp.log(1 + sp.exp(z))),
-            evaluate=False,
-        ),
-        _minus((1 - y) / (1 + sp.exp(-z)), _product(w, y, 1 / (1 + sp.exp(z)))),
-        hyperparameters={"pos_weight": w},
-        domain=_LOGIT | {w: _POSITIVE},
-    ),
-    "sigmoid_focal": Symbolic(
-        z,
-        y,
-        _product(-1, alpha_y, (1 - q) ** gamma, sp.log(q)),
-        _product(
-            -1,
-            _minus(2 * y, 1),
-            alpha_y,
-            (1 - q) ** gamma,
-            sp.Add(1, -q, _product(-1, gamma, q, sp.log(q)), evaluate=False),
-        ),
-        hyperparameters={"gamma": gamma, "alpha": alpha},
-        domain={
-            z: sp.Reals,
-            y: sp.FiniteSet(0, 1),
-            gamma: sp.Interval(0, sp.oo),
-            alpha: sp.Interval(0, 1),
-        },
-        where={
-            q: 1 / (1 + sp.exp(_product(-1, _minus(2 * y, 1), z))),
-            alpha_y: _cases((alpha, sp.Eq(y, 1)), (1 - alpha, True)),
-        },
-    ),
-    "perceptron": Symbolic(
-        s, y, sp.Max(0, _margin), _cases((-y, _product(y, s) <= 0), (0, True)), domain=_SCORE
-    ),
-    "hinge": Symbolic(
-        s,
-        y,
-        sp.Max(0, sp.Add(1, _margin, evaluate=False)),
-        _cases((-y, _product(y, s) < 1), (0, True)),
-        domain=_SCORE,
-    ),
-    "squared_hinge": Symbolic(
-        s,
-        y,
-        sp.Max(0, sp.Add(1, _margin, evaluate=False)) ** 2,
-        _product(-2, y, sp.Max(0, sp.Add(1, _margin, evaluate=False))),
-        domain=_SCORE,
-    ),
-    "exponential": Symbolic(s, y, sp.exp(_margin), _product(-1, y, sp.exp(_margin)), domain=_SCORE),
-    "logistic": Symbolic(
-        s, y, sp.log(1 + sp.exp(_margin)), -y / (1 + sp.exp(_product(y, s))), domain=_SCORE
-    ),
-    "categorical_cross_entropy": ClassAxis(
-        probabilities,
-        rows,
-        -_over_classes(_product(rows[k], sp.log(probabilities[k]))),
-        -rows[j] / probabilities[j],
-        domain={probabilities: sp.Interval.open(0, 1), rows: "simplex", j: _CLASSES},
-    ),
-    "softmax_cross_entropy": ClassAxis(
-        logits,
-        rows,
-        -_over_classes(_product(smoothed[k], sp.log(probabilities[k]))),
-        _minus(probabilities[j], smoothed[j]),
-        hyperparameters={"label_smoothing": epsilon},
-        domain={logits: sp.Reals, rows: "simplex", j: _CLASSES, epsilon: sp.Interval(0, 1)},
-        where={
-            probabilities[k]: _SOFTMAX,
-            smoothed[k]: sp.Add((1 - epsilon) * rows[k], epsilon / K, evaluate=False),
-        },
-    ),
-    "softmax_focal": ClassAxis(
-        logits,
-        class_id,
-        _product(-1, (1 - probabilities[class_id]) ** gamma, sp.log(probabilities[class_id])),
-        _product(
-            (1 - probabilities[class_id]) ** _minus(gamma, 1),
-            sp.Add(
-                1,
-                -probabilities[class_id],
-                _product(-1, gamma, probabilities[class_id], sp.log(probabilities[class_id])),
-                evaluate=False,
-            ),
-            _minus(probabilities[j], sp.KroneckerDelta(j, class_id)),
-        ),
-        hyperparameters={"gamma": gamma},
-        domain={
-            logits: sp.Reals,
-            class_id: _CLASSES,
-            j: _CLASSES,
-            gamma: sp.Interval(0, sp.oo),
-        },
-        where={probabilities[k]: _SOFTMAX},
-    ),
-    "brier": ClassAxis(
-        probabilities,
-        rows,
-        _over_classes(_minus(probabilities[k], rows[k]) ** 2),
-        _product(2, _minus(probabilities[j], rows[j])),
-        domain={probabilities: sp.Interval.Lopen(0, 1), rows: "simplex", j: _CLASSES},
-    ),
-    "multiclass_hinge": ClassAxis(
-        logits,
-        class_id,
-        sp.Max(0, sp.Add(m, MaxOther(logits, class_id, K), -logits[class_id], evaluate=False)),
-        _cases(
-            (
-                _minus(sp.KroneckerDelta(j, r), sp.KroneckerDelta(j, class_id)),
-                sp.Add(m, MaxOther(logits, class_id, K), -logits[class_id], evaluate=False) > 0,
-            ),
-            (0, True),
-        ),
-        hyperparameters={"margin": m},
-        domain={logits: sp.Reals, class_id: _CLASSES, j: _CLASSES, m: _POSITIVE},
-        where={r: ArgMaxOther(logits, class_id, K)},
-    ),
-}

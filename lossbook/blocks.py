@@ -1,0 +1,107 @@
+"""Long arrays are worked through in blocks that stay in the processor's cache, on all its cores.
+
+A loss takes a dozen array operations. On a long array each of them would read and write main
+memory, which takes longer than the arithmetic; block by block, all of them find their input in the
+cache. NumPy lets go of Python's lock inside an operation, so that threads share the blocks; torch
+has threads of its own.
+
+Results do not depend on the number of threads: a block is the same whoever works on it, and the
+sums of the blocks are added in their order.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from array_api_compat import (
+    array_namespace,
+    device,
+    is_numpy_array,
+    is_torch_array,
+)
+
+from lossbook.checks import silent
+
+#: How long a block of the prediction is: with what is computed from it, a core's cache is full.
+BYTES = 2**19
+
+
+def reduced_in_blocks(compute, arrays, shape, reduction):
+    """What a loss computes of `arrays`, reduced: the value and the gradient.
+
+    Parameters
+    ----------
+    compute : function of the arrays; returns unreduced values and slopes, or None for either
+    arrays : the prediction and what goes with it
+    shape : of the unreduced values; the arrays have it first, and then the axes of a row
+    reduction : Reduction
+    """
+    rows = _rows(arrays[0], len(shape))
+    if reduction.is_none or rows >= math.prod(shape):
+        values, slopes = compute(*arrays)
+        return (
+            None if values is None else reduction.value(values),
+            None if slopes is None else reduction.gradient(slopes),
+        )
+    xp = array_namespace(arrays[0])
+    lines = [xp.reshape(a, (-1, *a.shape[len(shape) :])) for a in arrays]
+    gradient = xp.empty(lines[0].shape, dtype=lines[0].dtype, device=device(lines[0]))
+
+    @silent
+    def work(first):
+        part = slice(first, first + rows)
+        values, slopes = compute(*(line[part] for line in lines))
+        if slopes is not None:
+            gradient[part] = reduction.gradient(slopes, part)
+        return None if values is None else reduction.total(values, part), slopes is not None
+
+    done = _on_all_cores(work, range(0, math.prod(shape), rows), is_numpy_array(lines[0]))
+    totals, with_gradient = [total for total, _ in done], done[0][1]
+    return (
+        None if totals[0] is None else reduction.divided(sum(totals[1:], totals[0])),
+        xp.reshape(gradient, tuple(arrays[0].shape)) if with_gradient else None,
+    )
+
+
+def _rows(prediction, axes):
+    """How many rows a block has; a block of an array that is not on this processor has all."""
+    here = is_numpy_array(prediction) or (
+        is_torch_array(prediction) and device(prediction).type == "cpu"
+    )
+    row = math.prod(prediction.shape[axes:]) * _bytes(prediction.dtype)
+    return max(1, BYTES // row) if here and row else math.inf
+
+
+def _bytes(dtype):
+    return dtype.itemsize
+
+
+def _on_all_cores(work, firsts, threads):
+    """The results of `work` for each block, in order."""
+    cores = _cores() if threads else 1
+    if cores == 1:
+        return [work(first) for first in firsts]
+    shares = [firsts[core::cores] for core in range(cores)]
+    others = [_pool(os.getpid()).submit(_each, work, share) for share in shares[1:]]
+    parts = [_each(work, shares[0]), *(other.result() for other in others)]
+    return [parts[n % cores][n // cores] for n in range(len(firsts))]
+
+
+def _each(work, firsts):
+    return [work(first) for first in firsts]
+
+
+@cache
+def _pool(process):
+    """Threads that wait for work; a forked process has none, and so makes its own."""
+    return ThreadPoolExecutor(_cores(), thread_name_prefix="lossbook")
+
+
+def _cores():
+    """As many threads as the other libraries are allowed, by default one a core."""
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return int(allowed) if allowed.isdigit() and int(allowed) else cores or 1

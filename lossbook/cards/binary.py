@@ -1,0 +1,176 @@
+"""Cards of the binary losses: a probability p or a logit z, a label y."""
+
+import sympy as sp
+
+from lossbook.cards.card import Card
+from lossbook.cards.convention import Convention, keras, metric, optax, pytorch
+from lossbook.cards.symbolic import Symbolic, cases, minus, product
+
+p, z, y, q = sp.symbols("p z y q", real=True)
+alpha, alpha_y, gamma = sp.symbols("alpha alpha_y gamma", real=True)
+w = sp.Symbol("w", positive=True)
+
+_PROBABILITY = {p: sp.Interval.open(0, 1), y: sp.Interval(0, 1)}
+_LOGIT = {z: sp.Reals, y: sp.Interval(0, 1)}
+_POSITIVE = sp.Interval.open(0, sp.oo)
+
+CARDS = {
+    "binary_cross_entropy": Card(
+        title="Binary cross-entropy",
+        chapter=6,
+        symbolic=Symbolic(
+            p,
+            y,
+            minus(product(-1, y, sp.log(p)), product(1 - y, sp.log(1 - p))),
+            (p - y) / (p * (1 - p)),
+            domain=_PROBABILITY,
+        ),
+        minimiser="The probability of label 1.",
+        noise_model="Bernoulli of probability $p$.",
+        convexity="Strictly convex in the probability.",
+        lipschitz="Not Lipschitz: the slope has no bound towards $p = 0$ and $p = 1$.",
+        kinks="None inside; at $p = y = 0$ and $p = y = 1$ the one-sided slopes, 1 and $-1$.",
+        stable_form=(
+            (
+            r"$\log(1 - p)$ is `log1p(-p)`, a term of weight 0 is left out, and nothing is "
+            "clipped."
+        )
+        ),
+        failure=(
+            (
+            "A probability rounded to 0 or 1 costs infinity where it is wrong: train on logits."
+        )
+        ),
+        conventions=(
+            pytorch(
+                "torch.nn.functional.binary_cross_entropy",
+                weighted_mean="number of values",
+                note="Logarithms stop at -100: a certain and wrong prediction costs 100.",
+            ),
+            keras(
+                "keras.losses.BinaryCrossentropy",
+                note="Clips to [1e-7, 1 - 1e-7]; `label_smoothing` pulls labels towards 1/2.",
+            ),
+            metric(
+                "sklearn.metrics.log_loss",
+                arguments="(y_true, y_proba)",
+                note="Labels of 0 and 1 only; clips by the machine epsilon of the dtype.",
+            ),
+            Convention("optax", note="Only from logits: `sigmoid_binary_cross_entropy`."),
+        ),
+    ),
+    "sigmoid_binary_cross_entropy": Card(
+        title="Binary cross-entropy of logits",
+        chapter=6,
+        symbolic=Symbolic(
+            z,
+            y,
+            sp.Add(
+                product(w, y, sp.log(1 + sp.exp(-z))),
+                product(1 - y, sp.log(1 + sp.exp(z))),
+                evaluate=False,
+            ),
+            minus((1 - y) / (1 + sp.exp(-z)), product(w, y, 1 / (1 + sp.exp(z)))),
+            hyperparameters={"pos_weight": w},
+            domain=_LOGIT | {w: _POSITIVE},
+        ),
+        minimiser=r"The log-odds of label 1, plus $\log w$ if label 1 is weighted by $w$.",
+        noise_model=r"Bernoulli of probability $\sigma(z)$, at $w = 1$.",
+        convexity="Strictly convex in the logit.",
+        lipschitz=r"$\max(1, w)$-Lipschitz in the logit; the gradient is $\max(1, w)/4$-Lipschitz.",
+        kinks="None.",
+        stable_form=(
+            (
+            r"Softplus of $\pm z$ by `logaddexp`: neither $e^z$ nor $\log 0$ is ever computed."
+        )
+        ),
+        failure=(
+            (
+            "Where the classes can be separated, no logit is large enough: weights grow without "
+            "end."
+        )
+        ),
+        conventions=(
+            pytorch(
+                "torch.nn.functional.binary_cross_entropy_with_logits",
+                weighted_mean="number of values",
+                note="`pos_weight` must be a tensor.",
+            ),
+            keras(
+                "keras.losses.BinaryCrossentropy(from_logits=True)",
+                note="`from_logits=False`, the default, clips logits as if probabilities.",
+            ),
+            metric(
+                "sklearn.metrics.log_loss",
+                arguments="(y_true, y_proba)",
+                note="Apply `scipy.special.expit` first; labels of 0 and 1 only; no `pos_weight`.",
+            ),
+            optax(
+                "optax.losses.sigmoid_binary_cross_entropy",
+                arguments="(logits, labels)",
+                note="No `pos_weight`; shapes (N,) and (N, 1) broadcast silently.",
+            ),
+        ),
+    ),
+    "sigmoid_focal": Card(
+        title="Focal loss",
+        chapter=9,
+        symbolic=Symbolic(
+            z,
+            y,
+            product(-1, alpha_y, (1 - q) ** gamma, sp.log(q)),
+            product(
+                -1,
+                minus(2 * y, 1),
+                alpha_y,
+                (1 - q) ** gamma,
+                sp.Add(1, -q, product(-1, gamma, q, sp.log(q)), evaluate=False),
+            ),
+            hyperparameters={"gamma": gamma, "alpha": alpha},
+            domain={
+                z: sp.Reals,
+                y: sp.FiniteSet(0, 1),
+                gamma: sp.Interval(0, sp.oo),
+                alpha: sp.Interval(0, 1),
+            },
+            where={
+                q: 1 / (1 + sp.exp(product(-1, minus(2 * y, 1), z))),
+                alpha_y: cases((alpha, sp.Eq(y, 1)), (1 - alpha, True)),
+            },
+        ),
+        minimiser=r"Without `alpha`, log-odds of the right sign but, for $\gamma > 0$, too near 0.",
+        noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the two labels.",
+        convexity=r"Not convex in the logit for $\gamma > 0$.",
+        lipschitz=(
+            (
+            r"Lipschitz in the logit, the constant at most $1 + \gamma / e$; 1.13 at $\gamma = "
+            "2$."
+        )
+        ),
+        kinks="None.",
+        stable_form=(
+            (
+            r"$1 - q$ is $\sigma(-m)$ and $-\log q$ a softplus: nothing is subtracted from 1."
+        )
+        ),
+        failure="Its probabilities are too near one half; recalibrate before reading them as such.",
+        conventions=(
+            pytorch(
+                "torchvision.ops.sigmoid_focal_loss",
+                arguments="(inputs, targets)",
+                reduction="none",
+                note="In torchvision; `alpha` is 0.25 by default, and -1 for none.",
+            ),
+            keras(
+                "keras.losses.BinaryFocalCrossentropy(from_logits=True)",
+                note="`apply_class_balancing=True` switches `alpha`, 0.25, on; clips at 1e-7.",
+            ),
+            Convention("scikit-learn", note="No metric or estimator offers it."),
+            optax(
+                "optax.losses.sigmoid_focal_loss",
+                arguments="(logits, labels)",
+                note="Also takes labels between 0 and 1.",
+            ),
+        ),
+    ),
+}

@@ -1,0 +1,85 @@
+"""Was a gradient derived? A derivation is held to a loss card, from the value to the gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lossbook.cards.symbolic import Symbolic
+from lossbook.derivation import Derivation
+
+
+@dataclass(frozen=True)
+class DerivationCheck:
+    """How a derivation was found to begin and end as a loss card says: the marks of both."""
+
+    name: str
+    starts: tuple[str, ...]
+    ends: tuple[str, ...]
+
+    def __repr__(self):
+        starts, ends = (", ".join(dict.fromkeys(marks)) for marks in (self.starts, self.ends))
+        return (
+            f"derivation of {self.name}\n"
+            f"  starts at the slope of the card's value: {starts}\n"
+            f"  ends at the card's gradient: {ends}"
+        )
+
+
+def check_derivation(loss, /, *derivations, card=None, **hyperparameters):
+    """Hold a derivation to a loss card: its first line to the value, its last to the gradient.
+
+    The first line must equal the derivative of the card's value, and is best written so, as
+    ``Derivative(value, prediction)``. The last must equal the card's gradient, at kinks too.
+    Symbols are matched by name.
+
+    Parameters
+    ----------
+    loss : a name in ``LOSSES`` or a row of it
+    derivations : Derivation, one for each entry of the gradient where the card has several (the
+        Gaussian's mean and log-variance, or the classes of a card at a concrete size)
+    card : the statement to compare with if not all of the loss's own, such as
+        ``CARDS["multiclass_hinge"].symbolic.at(3, label=0)``
+    hyperparameters : what the derivation has in their place, as for ``Symbolic.fixed``
+
+    Raises
+    ------
+    DerivationError
+        If a line is not what the card says, with a counterexample.
+    TypeError
+        If there are not as many derivations as entries, a hyperparameter is unknown, or an argument
+        is not of its type.
+
+    Examples
+    --------
+    >>> from sympy import Derivative
+    >>> from lossbook.derivation import Derivation
+    >>> from lossbook.cards import CARDS
+    >>> card = CARDS["squared_error"].symbolic
+    >>> p, t = card.prediction, card.target
+    >>> d = Derivation(Derivative((p - t) ** 2, p), "definition").step(2 * (p - t), "power rule")
+    >>> check_derivation("squared_error", d)
+    derivation of squared_error
+      starts at the slope of the card's value: proved
+      ends at the card's gradient: proved
+    """
+    from lossbook.cards import CARDS
+
+    name = loss if isinstance(loss, str) else loss.name
+    card = CARDS[name].symbolic if card is None else card
+    if not isinstance(card, Symbolic):
+        raise TypeError(f"card must be a Symbolic, got {type(card).__name__}: {card!r}")
+    for derivation in derivations:
+        if not isinstance(derivation, Derivation):
+            got = f"{type(derivation).__name__}: {derivation!r}"
+            raise TypeError(f"derivations must be Derivation objects, got {got}")
+    slopes = card.fixed(**hyperparameters).slopes
+    if len(derivations) != len(slopes):
+        raise TypeError(
+            f"{name} needs {len(slopes)} derivations, one for each entry of its gradient, "
+            f"got {len(derivations)}"
+        )
+    starts, ends = [], []
+    for derivation, (slope, gradient) in zip(derivations, slopes, strict=True):
+        starts.append(derivation.compare("first", slope, "the slope of the card's value"))
+        ends.append(derivation.compare("last", gradient, "the card's gradient"))
+    return DerivationCheck(name, tuple(starts), tuple(ends))

@@ -1,0 +1,182 @@
+"""The front door: every loss by name, reduced and weighted, its value and its gradient in one pass.
+
+A :class:`Loss` is put together from what stands in three wings. The functions, in
+:mod:`lossbook.losses`, are the mathematics; the declaration above them says what the arguments
+hold; the card, in :mod:`lossbook.cards`, says the rest, and is loaded when it is asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from lossbook.blocks import reduced_in_blocks
+from lossbook.checks import silent
+from lossbook.losses import FAMILIES
+from lossbook.reduction import Reduction
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One loss: its unreduced functions, their reduced versions, and its card.
+
+    Attributes
+    ----------
+    function, gradient : the unreduced value and its gradient, as in :mod:`lossbook.losses`
+    joint : both at once, where they share work; it checks nothing
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p, t = np.array([1.0, 5.0]), np.array([3.0, 5.0])
+    >>> float(LOSSES["huber"].value(p, t, delta=1.0))
+    0.75
+    >>> LOSSES["huber"].grad(p, t, reduction="none")
+    array([-1.,  0.])
+    """
+
+    function: Callable
+    gradient: Callable
+    joint: Callable | None = None
+
+    @property
+    def name(self):
+        """The function's name, which is the loss's key in :data:`LOSSES`."""
+        return self.function.__name__
+
+    @property
+    def family(self):
+        """The name of the module that the loss stands in."""
+        return self.function.__module__.rpartition(".")[2]
+
+    @property
+    def prediction(self):
+        """The :class:`~lossbook.spaces.Space` of the prediction.
+
+        >>> LOSSES["hinge"].prediction.name
+        'score'
+        """
+        return self.function.spaces[0]
+
+    @property
+    def target(self):
+        """The :class:`~lossbook.spaces.Space` of the target."""
+        return self.function.spaces[1]
+
+    @cached_property
+    def hyperparameters(self):
+        """The keyword-only arguments and their defaults.
+
+        >>> LOSSES["huber"].hyperparameters
+        {'delta': 1.0}
+        """
+        parameters = inspect.signature(self.function).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    @property
+    def card(self):
+        """What is said of the loss, a :class:`~lossbook.cards.Card`; SymPy is loaded for it.
+
+        >>> LOSSES["huber"].card.minimiser[:20]
+        'The $p$ at which res'
+        """
+        from lossbook.cards import CARDS
+
+        return CARDS[self.name]
+
+    @property
+    def symbolic(self):
+        """The loss as a SymPy expression, from the card: an independent statement of the formula."""
+        return self.card.symbolic
+
+    def value(self, *inputs, reduction="mean", weights=None, **hyperparameters):
+        """The reduced loss: a number, or with ``reduction="none"`` an array.
+
+        `weights` has exactly the shape of the unreduced values. ``mean`` divides by the number of
+        values, or by the sum of the weights where they are given. A weight of 0 leaves a value out.
+        """
+        return self._reduced(inputs, reduction, weights, hyperparameters, with_gradient=False)[0]
+
+    def grad(self, *inputs, reduction="mean", weights=None, **hyperparameters):
+        """Gradient of the reduced loss, in the shape of the prediction."""
+        return self._reduced(inputs, reduction, weights, hyperparameters, with_value=False)[1]
+
+    def value_and_grad(self, *inputs, reduction="mean", weights=None, **hyperparameters):
+        """The reduced loss and its gradient; what training calls.
+
+        >>> import numpy as np
+        >>> LOSSES["squared_error"].value_and_grad(np.array([3.0]), np.array([1.0]))
+        (np.float64(4.0), array([4.]))
+        """
+        return self._reduced(inputs, reduction, weights, hyperparameters)
+
+    def check_hyperparameters(self, hyperparameters):
+        """Return hyperparameters as they are computed with; refuse unknown or unfit ones.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For one that this loss does not have, or that is no number in its interval.
+        """
+        unknown = [name for name in hyperparameters if name not in self.hyperparameters]
+        if unknown:
+            accepted = ", ".join(self.hyperparameters) or "none"
+            raise TypeError(
+                f"{self.name} has no hyperparameter {unknown[0]!r}; it accepts: {accepted}"
+            )
+        numbers = self.function.numbers
+        return {name: numbers[name].checked(name, x) for name, x in hyperparameters.items()}
+
+    @silent
+    def _reduced(
+        self, inputs, reduction, weights, hyperparameters, with_value=True, with_gradient=True
+    ):
+        """The reduced value, the reduced gradient or both; None for the one that is not wanted."""
+        options = self.check_hyperparameters(hyperparameters)
+        arguments = self.function.arguments(*inputs)
+        prediction, axes = arguments.arrays[0], self.prediction.axes
+        reduction = Reduction(reduction, weights, prediction[..., 0] if axes else prediction)
+        arguments.doubts += reduction.doubts
+        arguments.settle()
+        value, gradient = (getattr(f, "unchecked", f) for f in (self.function, self.gradient))
+
+        def compute(*arrays):
+            if with_value and with_gradient and self.joint:
+                return self.joint(*arrays, **options)
+            return (
+                value(*arrays, **options) if with_value else None,
+                gradient(*arrays, **options) if with_gradient else None,
+            )
+
+        results = reduced_in_blocks(compute, arguments.arrays, arguments.shape, reduction)
+        return tuple(r if r is None else arguments.narrowed(r) for r in results)
+
+
+class Losses(dict):
+    """Losses by name; an unknown name says which ones there are, or which was meant.
+
+    >>> LOSSES["hubber"]
+    Traceback (most recent call last):
+    KeyError: "no loss is called 'hubber'; did you mean 'huber'?"
+    """
+
+    def __missing__(self, name):
+        close = difflib.get_close_matches(str(name), self, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self)}"
+        raise KeyError(f"no loss is called {name!r}; {hint}")
+
+
+def _losses():
+    """Each loss that a family exports, with its gradient and, if there is one, its joint form."""
+    for family in FAMILIES:
+        for name in family.__all__:
+            if f"{name}_grad" in family.__all__:
+                joint = getattr(family, f"{name}_value_and_grad", None)
+                yield name, Loss(getattr(family, name), getattr(family, f"{name}_grad"), joint)
+
+
+#: Every loss of the book, by name.
+LOSSES = Losses(_losses())

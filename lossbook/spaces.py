@@ -1,0 +1,432 @@
+"""What an argument of a loss may hold: each kind stated once, and used wherever it matters.
+
+A space checks arrays, draws valid examples and names refused ones; the space of a prediction says
+how the outputs of a network are read as it, and that of a target how class ids are written as it.
+A :class:`Number` is the same for a hyperparameter. The declaration above a loss,
+:func:`lossbook.declaration.takes`, names one space for each of its arguments.
+
+Values are checked in two steps. ``fine`` gives one boolean, still an array, so that all arguments
+of a call can be asked about at once: on a GPU each question means waiting. Where the answer is no,
+``refuse`` looks closer, and raises the error or finds that it was only a NaN, which no check minds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from array_api_compat import array_namespace, device, to_device
+
+from lossbook import checks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """What every kind has; on its own, one real number for each value of the loss.
+
+    Attributes
+    ----------
+    name : what is printed on a loss card
+    low, high : the ends of the closed interval that the numbers lie in
+    read : for a prediction, the function that makes it of a network's outputs (N, K); None where a
+        classifier's outputs cannot be read as it
+    written : for a target, the function that makes it of class ids (N,) and those outputs
+    refused : numbers that no array of this kind may hold
+    axes : how many trailing axes of the array make up one argument: 0, or 1 for a row of numbers
+
+    Examples
+    --------
+    >>> PROBABILITY.draw(np.random.default_rng(0), (2,)).round(2)
+    array([0.61, 0.32])
+    >>> PROBABILITY.checked("probabilities", np.array([0.5, 1.5]))
+    Traceback (most recent call last):
+    ValueError: probabilities must lie in [0, 1], got 1.5
+    >>> SIGN.written(np.array([1, 0]), np.zeros((2, 3)))
+    array([[-1.,  1., -1.],
+           [ 1., -1., -1.]])
+    """
+
+    name: str
+    low: float = -math.inf
+    high: float = math.inf
+    read: Callable | None = None
+    written: Callable | None = None
+    refused: tuple = ()
+    axes: int = field(default=0, init=False)
+
+    # Checking
+
+    def form(self, name, array):
+        """Check a prediction's dtype and shape, and return it."""
+        checks.real(name, array)
+        return array
+
+    def form_like(self, name, array, like_name, like, axes):
+        """Check a target's dtype and shape, and return it in the dtype of the prediction `like`.
+
+        `axes` is how many trailing axes of `like` make up one prediction.
+        """
+        cast = checks.cast_like(name, array, like_name, like)
+        _check_shape(name, cast, self.axes, like_name, like, axes, "targets need")
+        return cast
+
+    def fine(self, array, given, like):
+        """A boolean array without axes: false if a value breaks a rule or is NaN. None: no rule.
+
+        `given` is the array before it was cast, `like` the prediction that it goes with.
+        """
+        if math.isinf(self.low) and math.isinf(self.high):
+            return None
+        xp = array_namespace(array)
+        above = xp.min(array) >= self.low
+        return above if math.isinf(self.high) else above & (xp.max(array) <= self.high)
+
+    def refuse(self, name, array, given, like):
+        """Raise a ``ValueError`` that shows the first value that breaks a rule, if there is one."""
+        checks.within(name, array, self.low, self.high)
+
+    def checked(self, name, array, like_name=None, like=None, axes=0):
+        """Check everything at once; return the array, in the dtype of `like` where one is given."""
+        if like is None:
+            cast = self.form(name, array)
+        else:
+            cast = self.form_like(name, array, like_name, like, axes)
+        self.refuse(name, cast, array, like)
+        return cast
+
+    # Examples
+
+    def draw(self, rng, shape, classes=4):
+        """Seeded valid examples of moderate size, and predictions away from the ends."""
+        if math.isinf(self.low):
+            return 2 * rng.normal(size=shape)
+        if math.isinf(self.high):
+            return self.low + rng.poisson(3.0, shape).astype(np.float64)
+        margin = 0.1 if self.written is None else 0.0
+        return rng.uniform(self.low + margin, self.high - margin, shape)
+
+    def magnitudes(self, rng, shape, classes=4):
+        """Valid examples of every magnitude, 1e-30 to 1e30, or distance from the ends."""
+        size = 10 ** rng.uniform(-30, 30, shape)
+        if math.isinf(self.low):
+            return rng.choice([-1.0, 1.0], shape) * size
+        if math.isinf(self.high):
+            return self.low + size
+        near_high = self.high - (self.high - self.low) * 10 ** rng.uniform(-16, 0, shape)
+        return np.where(rng.random(shape) < 0.5, self.low + np.minimum(size, 1 / size), near_high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneOfTwo(Space):
+    """One of two numbers, `low` or `high`, for each value of the loss.
+
+    Examples
+    --------
+    >>> SIGN.checked("labels", np.array([1.0, 0.0]), "scores", np.zeros(2))
+    Traceback (most recent call last):
+    ValueError: labels must be -1 or 1, got 0.0
+    """
+
+    def fine(self, array, given, like):
+        """As for every space."""
+        return array_namespace(array).all((array == self.low) | (array == self.high))
+
+    def refuse(self, name, array, given, like):
+        """As for every space."""
+        # Written with < and > so that a NaN, which is neither, is let through.
+        outside = (array < self.low) | (array > self.high)
+        between = (array > self.low) & (array < self.high)
+        checks.refuse_where(outside | between, name, f"must be {self.low} or {self.high}", array)
+
+    def draw(self, rng, shape, classes=4):
+        """As for every space."""
+        return self.low + (self.high - self.low) * rng.integers(0, 2, shape).astype(np.float64)
+
+    def magnitudes(self, rng, shape, classes=4):
+        """As for every space: there are only two."""
+        return self.draw(rng, shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters(Space):
+    """A row of a fixed length on the last axis: the parameters of a distribution."""
+
+    length: int
+    axes: int = field(default=1, init=False)
+
+    def form(self, name, array):
+        """As for every space; the last axis must have the right length."""
+        checks.real(name, array)
+        if array.ndim == 0 or array.shape[-1] != self.length:
+            raise ValueError(
+                f"{name} must hold {self.name} on a last axis of length {self.length}, "
+                f"got shape {tuple(array.shape)}"
+            )
+        return array
+
+    def draw(self, rng, shape, classes=4):
+        """As for every space, with one more axis."""
+        return super().draw(rng, (*shape, self.length))
+
+    def magnitudes(self, rng, shape, classes=4):
+        """As for every space, with one more axis."""
+        return super().magnitudes(rng, (*shape, self.length))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassRow(Space):
+    """A row of numbers on the last axis, one for each class.
+
+    Attributes
+    ----------
+    least : how many classes there must be
+    sums_to_one : whether each row must, up to rounding in the dtype that it comes in
+
+    Examples
+    --------
+    >>> LABEL_ROW.checked("labels", np.array([[0.5, 0.6]]), "logits", np.zeros((1, 2)), 1)
+    Traceback (most recent call last):
+    ValueError: labels must sum to 1 along the last axis, got a row that sums to 1.1
+    """
+
+    least: int = 1
+    sums_to_one: bool = False
+    axes: int = field(default=1, init=False)
+
+    def form(self, name, array):
+        """As for every space; there must be enough classes."""
+        checks.real(name, array)
+        return _check_classes(name, array, self.least)
+
+    def fine(self, array, given, like):
+        """As for every space."""
+        inside = super().fine(array, given, like)
+        if not self.sums_to_one:
+            return inside
+        excess, allowed = _row_excess(array, given)
+        return inside & (array_namespace(excess).max(excess) <= allowed)
+
+    def refuse(self, name, array, given, like):
+        """As for every space."""
+        super().refuse(name, array, given, like)
+        if self.sums_to_one:
+            excess, allowed = _row_excess(array, given)
+            totals = array_namespace(given).sum(given, axis=-1)
+            rule = "must sum to 1 along the last axis"
+            checks.refuse_where(excess > allowed, name, rule, totals, "a row that sums to {:.6g}")
+
+    def draw(self, rng, shape, classes=4):
+        """As for every space, in rows of `classes` numbers."""
+        if math.isinf(self.low):
+            return super().draw(rng, (*shape, classes))
+        return 0.1 / classes + 0.9 * rng.dirichlet(np.ones(classes), shape)
+
+    def magnitudes(self, rng, shape, classes=4):
+        """As for every space, in rows of `classes` numbers."""
+        if not self.sums_to_one:
+            return super().magnitudes(rng, (*shape, classes))
+        # Whole numbers of 2^-20, whose sums are exact in any dtype but the half types.
+        cuts = np.sort(rng.integers(0, 2**20 + 1, (*shape, classes - 1)), axis=-1)
+        return np.diff(cuts, axis=-1, prepend=0, append=2**20) / 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassId(Space):
+    """An integer for each row of classes: the number of the true one, counted from 0.
+
+    Examples
+    --------
+    >>> CLASS_ID.checked("labels", np.array([3]), "logits", np.zeros((1, 3)), 1)
+    Traceback (most recent call last):
+    ValueError: labels must be class ids in [0, 2], got 3
+    """
+
+    def form_like(self, name, array, like_name, like, axes):
+        """As for every space; the ids become int64."""
+        xp = checks.array_namespace(**{like_name: like, name: array})
+        _check_classes(like_name, like, 1)
+        if not xp.isdtype(array.dtype, "integral"):
+            raise TypeError(
+                f"{name} of shape {tuple(array.shape)} must be class ids of an integer dtype, "
+                f"got dtype {array.dtype}"
+            )
+        _check_shape(name, array, 0, like_name, like, axes, "class ids need")
+        return xp.astype(to_device(array, device(like)), xp.int64, copy=False)
+
+    def fine(self, array, given, like):
+        """As for every space."""
+        xp = array_namespace(array)
+        return (xp.min(array) >= 0) & (xp.max(array) < like.shape[-1])
+
+    def refuse(self, name, array, given, like):
+        """As for every space."""
+        most = like.shape[-1] - 1
+        rule = f"must be class ids in [0, {most}]"
+        checks.refuse_where((array < 0) | (array > most), name, rule, array)
+
+    def draw(self, rng, shape, classes=4):
+        """As for every space."""
+        return rng.integers(0, classes, shape)
+
+    def magnitudes(self, rng, shape, classes=4):
+        """As for every space."""
+        return self.draw(rng, shape, classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassIdOrRow(ClassId):
+    """Class ids, or where the array has the prediction's number of axes, rows of probabilities."""
+
+    def _kind(self, array, like):
+        return LABEL_ROW if array.ndim == like.ndim else CLASS_ID
+
+    def form_like(self, name, array, like_name, like, axes):
+        """As for every space."""
+        checks.array_namespace(**{name: array})
+        return self._kind(array, like).form_like(name, array, like_name, like, axes)
+
+    def fine(self, array, given, like):
+        """As for every space."""
+        return self._kind(array, like).fine(array, given, like)
+
+    def refuse(self, name, array, given, like):
+        """As for every space."""
+        self._kind(array, like).refuse(name, array, given, like)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """A hyperparameter: one real number in an interval.
+
+    Attributes
+    ----------
+    low, high, open_low, open_high : the interval, closed at an end unless it says so
+    optional : whether None is accepted too
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+    optional: bool = False
+
+    def checked(self, name, value):
+        """The number as a Python float, or None.
+
+        >>> POSITIVE.checked("delta", 0)
+        Traceback (most recent call last):
+        ValueError: delta must be a number in (0, infinity), got 0
+        """
+        if value is None and self.optional:
+            return None
+        ends = {"open_low": self.open_low, "open_high": self.open_high}
+        return checks.number(name, value, self.low, self.high, **ends)
+
+    @property
+    def refused(self):
+        """Numbers out of the interval.
+
+        >>> UNIT.refused
+        (-0.5, 1.5, nan)
+        """
+        low = (self.low,) if self.open_low else ()
+        high = (self.high,) if self.open_high or math.isinf(self.high) else (self.high + 0.5,)
+        return (*low, self.low - 0.5, *high, math.nan)
+
+
+def _check_shape(name, array, axes, like_name, like, like_axes, need):
+    """`array`, of whose axes the last `axes` make up one argument, must go with `like`."""
+    shape = tuple(like.shape)
+    needed = shape if axes == like_axes else shape[: len(shape) - like_axes]
+    if tuple(array.shape) != needed:
+        rule = "they must be the same" if needed == shape else f"{need} shape {needed}"
+        raise ValueError(
+            f"{name} has shape {tuple(array.shape)} but {like_name} has shape {shape}; {rule}"
+        )
+
+
+def _check_classes(name, array, least):
+    if array.ndim == 0 or array.shape[-1] < least:
+        raise ValueError(
+            f"{name} must have at least {least} class{'es' if least > 1 else ''} "
+            f"on the last axis, got shape {tuple(array.shape)}"
+        )
+    return array
+
+
+def _row_excess(array, given):
+    """How far each row's sum is from 1, and how far rounding in its own dtype may carry it."""
+    xp = array_namespace(given)
+    own = given if xp.isdtype(given.dtype, "real floating") else array
+    return xp.abs(xp.sum(own, axis=-1) - 1), math.sqrt(float(xp.finfo(own.dtype).eps))
+
+
+def rows_of(ids, like):
+    """Class ids (...,) as rows of 0 and 1, in the shape, dtype and device of `like` (..., K)."""
+    xp = array_namespace(like)
+    return xp.astype(xp.arange(like.shape[-1], device=device(like)) == ids[..., None], like.dtype)
+
+
+def _signs_of(ids, like):
+    return 2 * rows_of(ids, like) - 1
+
+
+def _ids(ids, like):
+    return ids
+
+
+def _as_they_are(outputs):
+    return outputs
+
+
+def _as_probabilities(outputs):
+    xp = array_namespace(outputs)
+    shares = xp.exp(outputs - xp.max(outputs, axis=-1, keepdims=True))
+    return shares / xp.sum(shares, axis=-1, keepdims=True)
+
+
+#: Predictions, and the target that is a real number too.
+REAL = Space(name="real", read=_as_they_are, written=rows_of)
+LOG_RATE = Space(name="log-rate")
+MEAN_AND_LOG_VARIANCE = Parameters(name="mean and log-variance", length=2)
+PROBABILITY = Space(name="probability", low=0, high=1, refused=(-1e-9, 1.5, math.inf))
+LOGIT = Space(name="logit", read=_as_they_are)
+SCORE = Space(name="score", read=_as_they_are)
+CLASS_PROBABILITIES = ClassRow(
+    name="class probabilities",
+    low=0,
+    high=1,
+    read=_as_probabilities,
+    refused=(-1e-9, 1.5, math.inf),
+)
+CLASS_LOGITS = ClassRow(name="class logits", read=_as_they_are)
+#: Class logits where the true class is compared with the others, so that there must be some.
+RIVAL_LOGITS = ClassRow(name="class logits", read=_as_they_are, least=2)
+
+#: Targets.
+COUNT = Space(name="count", low=0, refused=(-1.0,))
+FRACTION = Space(name="label in [0, 1]", low=0, high=1, written=rows_of, refused=(1.5, -0.1))
+BIT = OneOfTwo(name="label 0 or 1", low=0, high=1, written=rows_of, refused=(0.5, -1.0, 2.0))
+SIGN = OneOfTwo(name="label -1 or +1", low=-1, high=1, written=_signs_of, refused=(0.0, 2.0, -3.0))
+LABEL_ROW = ClassRow(
+    name="class probabilities",
+    low=0,
+    high=1,
+    sums_to_one=True,
+    written=rows_of,
+    refused=(0.9, -0.5, 1.5),
+)
+CLASS_ID = ClassId(name="class id", written=_ids, refused=(-1, 4))
+CLASS_ID_OR_ROW = ClassIdOrRow(name="class id or probabilities", written=_ids, refused=(-1, 4))
+
+#: What weighs an example: see :mod:`lossbook.reduction`.
+WEIGHT = Space(name="weight", low=0, refused=(-1.0,))
+
+#: Hyperparameters.
+POSITIVE = Number(low=0, open_low=True)
+NOT_NEGATIVE = Number(low=0)
+UNIT = Number(low=0, high=1)
+INSIDE_UNIT = Number(low=0, high=1, open_low=True, open_high=True)
+UNIT_OR_NONE = Number(low=0, high=1, optional=True)
