@@ -89,7 +89,7 @@ class Loss:
 
     @property
     def symbolic(self):
-        """The loss as a SymPy expression, from the card: an independent statement of the formula."""
+        """The loss as a SymPy expression: an independent statement of the formula, on the card."""
         return self.card.symbolic
 
     def value(self, *inputs, reduction="mean", weights=None, **hyperparameters):

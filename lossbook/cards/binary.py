@@ -31,15 +31,11 @@ CARDS = {
         lipschitz="Not Lipschitz: the slope has no bound towards $p = 0$ and $p = 1$.",
         kinks="None inside; at $p = y = 0$ and $p = y = 1$ the one-sided slopes, 1 and $-1$.",
         stable_form=(
-            (
             r"$\log(1 - p)$ is `log1p(-p)`, a term of weight 0 is left out, and nothing is "
             "clipped."
-        )
         ),
         failure=(
-            (
             "A probability rounded to 0 or 1 costs infinity where it is wrong: train on logits."
-        )
         ),
         conventions=(
             pytorch(
@@ -80,15 +76,11 @@ CARDS = {
         lipschitz=r"$\max(1, w)$-Lipschitz in the logit; the gradient is $\max(1, w)/4$-Lipschitz.",
         kinks="None.",
         stable_form=(
-            (
             r"Softplus of $\pm z$ by `logaddexp`: neither $e^z$ nor $\log 0$ is ever computed."
-        )
         ),
         failure=(
-            (
             "Where the classes can be separated, no logit is large enough: weights grow without "
             "end."
-        )
         ),
         conventions=(
             pytorch(
@@ -142,16 +134,12 @@ CARDS = {
         noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the two labels.",
         convexity=r"Not convex in the logit for $\gamma > 0$.",
         lipschitz=(
-            (
             r"Lipschitz in the logit, the constant at most $1 + \gamma / e$; 1.13 at $\gamma = "
             "2$."
-        )
         ),
         kinks="None.",
         stable_form=(
-            (
             r"$1 - q$ is $\sigma(-m)$ and $-\log q$ a softplus: nothing is subtracted from 1."
-        )
         ),
         failure="Its probabilities are too near one half; recalibrate before reading them as such.",
         conventions=(

@@ -141,10 +141,7 @@ CARDS = {
         kinks="None.",
         stable_form="Softplus of $-m$ by `logaddexp`: $e^{-m}$ alone is never computed.",
         failure=(
-            (
-            "Where the labels can be separated, no score is large enough: weights grow without "
-            "end."
-        )
+            "Where the labels can be separated, no score is large enough: weights grow without end."
         ),
         conventions=(
             pytorch(

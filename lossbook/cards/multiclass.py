@@ -64,7 +64,9 @@ CARDS = {
                 "sklearn.metrics.log_loss",
                 arguments="(y_true, y_proba)",
                 class_axis="1",
-                note="Takes class ids; `labels=` where a class may be absent; clips by the epsilon.",
+                note=(
+                    "Takes class ids; `labels=` where a class may be absent; clips by the epsilon."
+                ),
             ),
             Convention("optax", note="`softmax_cross_entropy(jnp.log(p), t)` where rows sum to 1."),
         ),
@@ -88,23 +90,16 @@ CARDS = {
         noise_model=r"Categorical of probabilities $\operatorname{softmax}(z)$.",
         convexity="Convex in the logits, not strictly: a constant added to all changes nothing.",
         lipschitz=(
-            (
             r"$\sqrt2$-Lipschitz in the Euclidean norm of the logits; the gradient is "
             "$1/2$-Lipschitz."
-        )
         ),
         kinks="None.",
         stable_form=(
-            (
             "The largest logit is taken out of the log-sum-exp, and $1 - p_k$ is summed from the"
             " others."
-        )
         ),
         failure=(
-            (
-            "Fed with probabilities instead of logits it trains, slowly, towards a floor above "
-            "0."
-        )
+            "Fed with probabilities instead of logits it trains, slowly, towards a floor above 0."
         ),
         conventions=(
             pytorch(
@@ -118,7 +113,10 @@ CARDS = {
             ),
             keras_classes(
                 "keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
-                note="`from_logits` is False by default; `CategoricalCrossentropy` takes one-hot rows.",
+                note=(
+                    "`from_logits` is False by default; "
+                    "`CategoricalCrossentropy` takes one-hot rows."
+                ),
             ),
             metric(
                 "sklearn.metrics.log_loss",
@@ -130,7 +128,10 @@ CARDS = {
                 "optax.losses.softmax_cross_entropy_with_integer_labels",
                 arguments="(logits, labels)",
                 class_axis="-1",
-                note="`softmax_cross_entropy` takes probability labels, `smooth_labels` smooths them.",
+                note=(
+                    "`softmax_cross_entropy` takes probability labels, "
+                    "`smooth_labels` smooths them."
+                ),
             ),
         ),
     ),
@@ -161,25 +162,19 @@ CARDS = {
             where={probabilities[k]: _SOFTMAX},
         ),
         minimiser=(
-            (
             r"For $\gamma > 0$ not the class probabilities, though the likeliest class stays on "
             "top."
-        )
         ),
         noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the classes.",
         convexity=r"Not convex in the logits for $\gamma > 0$.",
         lipschitz=(
-            (
             r"Lipschitz in the Euclidean norm of the logits, the constant at most $\sqrt2\, (1 + "
             r"\gamma / e)$."
-        )
         ),
         kinks="None.",
         stable_form=(
-            (
             "$1 - p_y$ is summed from the other classes, and their shares of it come from a "
             "softmax."
-        )
         ),
         failure="Its probabilities are too even; recalibrate before reading them as such.",
         conventions=(
@@ -198,7 +193,8 @@ CARDS = {
             Convention(
                 "optax",
                 note=(
-                    "As for PyTorch, with `jnp.exp` and `softmax_cross_entropy_with_integer_labels`."
+                    "As for PyTorch, with `jnp.exp` and "
+                    "`softmax_cross_entropy_with_integer_labels`."
                 ),
             ),
         ),
@@ -215,17 +211,12 @@ CARDS = {
         ),
         minimiser="The class probabilities.",
         noise_model=(
-            (
-            "None for labels; as a density of the row $t$, Gaussian of variance $1/2$ around "
-            "$p$."
-        )
+            "None for labels; as a density of the row $t$, Gaussian of variance $1/2$ around $p$."
         ),
         convexity="Strictly convex in the probabilities; not in the logits of a softmax before it.",
         lipschitz=(
-            (
             r"$2\sqrt2$-Lipschitz in the Euclidean norm on rows that sum to 1; the gradient is "
             "2-Lipschitz."
-        )
         ),
         kinks="None.",
         stable_form="As it stands: nothing overflows or cancels.",
@@ -264,19 +255,14 @@ CARDS = {
             where={r: ArgMaxOther(logits, class_id, K)},
         ),
         minimiser=(
-            (
             "A lead of $m$ for a class likelier than all others together; without one, a tie of "
             "all."
-        )
         ),
         noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the classes.",
         convexity="Convex in the logits, not strictly.",
         lipschitz=r"$\sqrt2$-Lipschitz in the Euclidean norm of the logits.",
         kinks=(
-            (
-            "At a lead of exactly $m$, where 0 is chosen, and where rivals tie: the first is "
-            "taken."
-        )
+            "At a lead of exactly $m$, where 0 is chosen, and where rivals tie: the first is taken."
         ),
         stable_form="Rival less own logit first, then $m$: the margin is not lost in large logits.",
         failure="Its scores are no log-probabilities, and with no majority class they say nothing.",

@@ -24,15 +24,11 @@ CARDS = {
         lipschitz="Not Lipschitz; the gradient is 2-Lipschitz.",
         kinks="None.",
         stable_form=(
-            (
             "The residual is taken before squaring: multiplied out, nearly equal squares would "
             "cancel."
-        )
         ),
         failure=(
-            (
             "One far outlier outweighs many good points, since its pull grows with its distance."
-        )
         ),
         conventions=(
             pytorch(
@@ -58,16 +54,12 @@ CARDS = {
         lipschitz="Not Lipschitz; the gradient is 1-Lipschitz.",
         kinks="None.",
         stable_form=(
-            (
             "The residual is taken before squaring: multiplied out, nearly equal squares would "
             "cancel."
-        )
         ),
         failure=(
-            (
             "Set beside a mean squared error it looks twice as good, and it wants twice the "
             "learning rate."
-        )
         ),
         conventions=(
             Convention("PyTorch", note="`0.5 * mse_loss(input, target)`"),
@@ -90,10 +82,8 @@ CARDS = {
         kinks="At $p = t$, where the subgradient 0 is chosen.",
         stable_form="As it stands: nothing overflows or cancels.",
         failure=(
-            (
             "Its slope does not shrink near the solution, so a fixed learning rate keeps "
             "stepping over it."
-        )
         ),
         conventions=(
             pytorch("torch.nn.functional.l1_loss", weighted_mean="sum of weights"),
@@ -117,26 +107,20 @@ CARDS = {
             domain=_REAL | {delta: _POSITIVE},
         ),
         minimiser=(
-            (
             r"The $p$ at which residuals clipped to $\pm\delta$ average 0: the mean for large "
             r"$\delta$, near the median for small."
-        )
         ),
         noise_model=r"Gaussian of variance 1 within $\delta$, with exponential tails.",
         convexity=r"Convex in the prediction, strictly only where $\lvert p - t \rvert < \delta$.",
         lipschitz=r"$\delta$-Lipschitz in the prediction; the gradient is 1-Lipschitz.",
         kinks=r"None; the second derivative jumps where $\lvert p - t \rvert = \delta$.",
         stable_form=(
-            (
             r"The outer branch is $\delta (\lvert r \rvert - \delta / 2)$: a large residual is "
             "not squared and cannot overflow."
-        )
         ),
         failure=(
-            (
             r"$\delta$ has the target's units: rescale the target, and the loss turns squared or "
             "absolute."
-        )
         ),
         conventions=(
             pytorch(
@@ -148,8 +132,8 @@ CARDS = {
             estimator(
                 'sklearn.linear_model.SGDRegressor(loss="huber")',
                 note=(
-                    "$\\delta$ is called `epsilon` and is 0.1 by default; `HuberRegressor` also fits "
-                    "a scale: another loss."
+                    "$\\delta$ is called `epsilon` and is 0.1 by default; `HuberRegressor` also "
+                    "fits a scale: another loss."
                 ),
             ),
             optax("optax.losses.huber_loss", note="Shapes (N,) and (N, 1) broadcast silently."),
@@ -167,26 +151,20 @@ CARDS = {
             domain=_REAL | {beta: _POSITIVE},
         ),
         minimiser=(
-            (
             r"The $p$ at which residuals clipped to $\pm\beta$ average 0: the mean for large "
             r"$\beta$, near the median for small."
-        )
         ),
         noise_model=r"Gaussian of variance $\beta$ within $\beta$, with exponential tails.",
         convexity=r"Convex in the prediction, strictly only where $\lvert p - t \rvert < \beta$.",
         lipschitz=r"1-Lipschitz in the prediction; the gradient is $1/\beta$-Lipschitz.",
         kinks=r"None; the second derivative jumps where $\lvert p - t \rvert = \beta$.",
         stable_form=(
-            (
             r"The outer branch is $\lvert r \rvert - \beta / 2$: a large residual is not squared "
             "and cannot overflow."
-        )
         ),
         failure=(
-            (
             r"Taken for the Huber loss: unless $\beta = 1$ it is smaller or larger by the factor "
             r"$1/\beta$."
-        )
         ),
         conventions=(
             pytorch(
@@ -202,33 +180,27 @@ CARDS = {
         chapter=5,
         symbolic=Symbolic(p, t, sp.log(sp.cosh(_r)), sp.tanh(_r), domain=_REAL),
         minimiser=(
-            (
             r"The $p$ at which $\tanh(p - t)$ averages 0: near the mean of narrow targets, near "
             "the median of wide ones."
-        )
         ),
         noise_model=r"Hyperbolic secant: density $1 / (\pi \cosh r)$.",
         convexity="Strictly convex in the prediction.",
         lipschitz="1-Lipschitz in the prediction; the gradient is 1-Lipschitz.",
         kinks="None.",
         stable_form=(
-            (
             r"$\log(1 + 2 \sinh^2(r/2))$ near 0 keeps tiny residuals; farther out no $\cosh$ "
             "overflows."
-        )
         ),
         failure=(
-            (
             r"It bends where $\lvert r \rvert \approx 1$ in the target's units, and has nothing "
             "to set: scale the target."
-        )
         ),
         conventions=(
             Convention(
                 "PyTorch",
                 note=(
-                    "`torch.logaddexp(d, -d) - math.log(2)` with `d = input - target`; it cancels too: "
-                    "a residual of 1e-9 costs 0 in float64."
+                    "`torch.logaddexp(d, -d) - math.log(2)` with `d = input - target`; it cancels "
+                    "too: a residual of 1e-9 costs 0 in float64."
                 ),
             ),
             keras("keras.losses.LogCosh", note="Cancels: a residual of 1e-9 costs 0 in float64."),
@@ -254,9 +226,7 @@ CARDS = {
         kinks="At $p = t$, where the subgradient 0 is chosen.",
         stable_form="As it stands: nothing overflows or cancels.",
         failure=(
-            (
             "Quantiles fitted one by one can cross: a predicted 90 % quantile below the median."
-        )
         ),
         conventions=(
             Convention(
@@ -284,10 +254,8 @@ CARDS = {
         lipschitz="Not Lipschitz, and neither is the gradient.",
         kinks="None.",
         stable_form=(
-            (
             "The log-rate keeps the rate positive and needs no logarithm; $e^z$ overflows past "
             "$z = 709$ in float64."
-        )
         ),
         failure="One log-rate that is far too high gives an exponentially large step.",
         conventions=(
@@ -322,25 +290,18 @@ CARDS = {
         ),
         minimiser=r"$\mu$ the mean of $t$, and $e^s$ its variance.",
         noise_model=(
-            (
             r"Gaussian of mean $\mu$ and variance $e^s$, without the constant $\tfrac12 \log "
             r"2\pi$."
-        )
         ),
         convexity=r"Not jointly convex: only in $\mu$ for fixed $s$, and in $s$ for fixed $\mu$.",
         lipschitz="Not Lipschitz, and neither is the gradient.",
         kinks="None.",
         stable_form=(
-            (
             "$(r e^{-s/2})^2$ instead of $r^2 e^{-s}$: half the exponent at a time overflows "
             "much later."
-        )
         ),
         failure=(
-            (
-            "A point that fits badly is given a large variance, which shrinks its pull on the "
-            "mean."
-        )
+            "A point that fits badly is given a large variance, which shrinks its pull on the mean."
         ),
         conventions=(
             pytorch(
