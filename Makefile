@@ -4,6 +4,7 @@
 # make lab     opens the notebooks in JupyterLab
 # make notebooks    runs the notebooks and stores their outputs as they are committed
 # make experiments  runs the studies whose results the chapters show
+# make bench   compares the losses with torch's own for speed
 # make lint    checks the style of the code
 # make clean   removes what was built, and keeps the environment
 
@@ -20,7 +21,7 @@ ifneq ($(LOSSBOOK_DATA),)
 export LOSSBOOK_DATA := $(if $(filter /%,$(LOSSBOOK_DATA)),$(LOSSBOOK_DATA),$(CURDIR)/$(LOSSBOOK_DATA))
 endif
 
-.PHONY: book test serve lab notebooks experiments lint clean
+.PHONY: book test serve lab notebooks experiments bench lint clean
 
 book: $(INSTALLED)
 	@$(VENV) book/_tools/build.py
@@ -40,6 +41,9 @@ notebooks: $(INSTALLED)
 
 experiments: $(INSTALLED)
 	@$(VENV) -m lossbook.experiments
+
+bench: $(INSTALLED)
+	@$(VENV) benchmarks/beside_torch.py
 
 lint: $(INSTALLED)
 	@$(VENV) -m ruff check .

@@ -39,8 +39,9 @@ def reduced_in_blocks(compute, arrays, shape, reduction):
     shape : of the unreduced values; the arrays have it first, and then the axes of a row
     reduction : Reduction
     """
-    rows = _rows(arrays[0], len(shape))
-    if reduction.is_none or rows >= math.prod(shape):
+    count = math.prod(shape)
+    blocks = 1 if reduction.is_none else _blocks(arrays[0])
+    if blocks == 1:
         values, slopes = compute(*arrays)
         return (
             None if values is None else reduction.value(values),
@@ -49,16 +50,18 @@ def reduced_in_blocks(compute, arrays, shape, reduction):
     xp = array_namespace(arrays[0])
     lines = [xp.reshape(a, (-1, *a.shape[len(shape) :])) for a in arrays]
     gradient = xp.empty(lines[0].shape, dtype=lines[0].dtype, device=device(lines[0]))
+    rows = -(-count // blocks)
 
     @silent
     def work(first):
         part = slice(first, first + rows)
         values, slopes = compute(*(line[part] for line in lines))
         if slopes is not None:
-            gradient[part] = reduction.gradient(slopes, part)
+            slopes = reduction.weighed(slopes, part)
+            xp.divide(slopes, reduction.divisor or 1, out=gradient[part])
         return None if values is None else reduction.total(values, part), slopes is not None
 
-    done = _on_all_cores(work, range(0, math.prod(shape), rows), is_numpy_array(lines[0]))
+    done = _on_all_cores(work, range(0, count, rows), is_numpy_array(lines[0]))
     totals, with_gradient = [total for total, _ in done], done[0][1]
     return (
         None if totals[0] is None else reduction.divided(sum(totals[1:], totals[0])),
@@ -66,17 +69,22 @@ def reduced_in_blocks(compute, arrays, shape, reduction):
     )
 
 
-def _rows(prediction, axes):
-    """How many rows a block has; a block of an array that is not on this processor has all."""
-    here = is_numpy_array(prediction) or (
-        is_torch_array(prediction) and device(prediction).type == "cpu"
-    )
-    row = math.prod(prediction.shape[axes:]) * _bytes(prediction.dtype)
-    return max(1, BYTES // row) if here and row else math.inf
+def _blocks(prediction):
+    """Into how many blocks an array falls: an even number, or 1 where blocks would not help.
 
-
-def _bytes(dtype):
-    return dtype.itemsize
+    They would not on another device, and torch's autograd follows whole arrays.
+    """
+    entries = math.prod(prediction.shape)
+    if entries * 8 <= BYTES or not (
+        is_numpy_array(prediction)
+        or (
+            is_torch_array(prediction)
+            and prediction.device.type == "cpu"
+            and not prediction.requires_grad
+        )
+    ):
+        return 1
+    return 2 * math.ceil(entries * prediction.dtype.itemsize / (2 * BYTES))
 
 
 def _on_all_cores(work, firsts, threads):

@@ -11,10 +11,14 @@ What a prediction or a target may hold is told in :mod:`lossbook.spaces`, which 
 from __future__ import annotations
 
 import math
+from functools import cache
 from numbers import Integral, Real
 
 import array_api_compat
 import numpy as np
+
+# A few questions are asked of every array of every call: their answers are remembered.
+_NAMESPACES = {}
 
 #: Decorates what must not warn: an overflow to infinity is the right answer, not a fault.
 silent = np.errstate(all="ignore")
@@ -39,6 +43,9 @@ def array_namespace(**arrays):
     TypeError: prediction must be a NumPy array or a torch tensor, got list; wrap it in \
 numpy.asarray(...)
     """
+    first, *others = arrays.values()
+    if type(first) in _NAMESPACES and all(type(other) is type(first) for other in others):
+        return _NAMESPACES[type(first)]
     for name, array in arrays.items():
         if not array_api_compat.is_array_api_obj(array):
             raise TypeError(
@@ -46,10 +53,22 @@ numpy.asarray(...)
                 "wrap it in numpy.asarray(...)"
             )
     try:
-        return array_api_compat.array_namespace(*arrays.values())
+        xp = array_api_compat.array_namespace(*arrays.values())
     except TypeError:
         kinds = ", ".join(f"{name} is a {_kind(array)}" for name, array in arrays.items())
         raise TypeError(f"all arguments must be of one array library, but {kinds}") from None
+    _NAMESPACES[type(first)] = xp
+    return xp
+
+
+@cache
+def is_kind(xp, dtype, kind):
+    """Whether a dtype is of a kind: what the namespace says, remembered.
+
+    >>> is_kind(np, np.dtype("float32"), "real floating")
+    True
+    """
+    return xp.isdtype(dtype, kind)
 
 
 def real(name, array):
@@ -62,7 +81,7 @@ def real(name, array):
     TypeError: prediction must hold real floating-point numbers, got dtype int64
     """
     xp = array_namespace(**{name: array})
-    if not xp.isdtype(array.dtype, "real floating"):
+    if not is_kind(xp, array.dtype, "real floating"):
         raise TypeError(f"{name} must hold real floating-point numbers, got dtype {array.dtype}")
     return xp, array
 
@@ -76,10 +95,18 @@ def cast_like(name, array, reference_name, reference):
     dtype('float32')
     """
     xp = array_namespace(**{reference_name: reference, name: array})
-    if not xp.isdtype(array.dtype, ("bool", "integral", "real floating")):
+    if not is_kind(xp, array.dtype, ("bool", "integral", "real floating")):
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
-    array = array_api_compat.to_device(array, array_api_compat.device(reference))
-    return xp.astype(array, reference.dtype, copy=False)
+    return as_like(array, reference, reference.dtype)
+
+
+def as_like(array, reference, dtype):
+    """An array in a dtype and on the device of `reference`: itself, where it is there already."""
+    if array.device != reference.device:
+        array = array_api_compat.to_device(array, array_api_compat.device(reference))
+    if array.dtype == dtype:
+        return array
+    return array_api_compat.array_namespace(array).astype(array, dtype)
 
 
 def same_shape(name, array, reference_name, reference):
@@ -91,10 +118,15 @@ def same_shape(name, array, reference_name, reference):
     Traceback (most recent call last):
     ValueError: target has shape (3, 1) but prediction has shape (3,); they must be the same
     """
-    if tuple(array.shape) != tuple(reference.shape):
+    return has_shape(name, array, reference_name, tuple(reference.shape))
+
+
+def has_shape(name, array, reference_name, shape):
+    """Check that an array has the shape of what is called `reference_name`."""
+    if tuple(array.shape) != shape:
         raise ValueError(
-            f"{name} has shape {tuple(array.shape)} but {reference_name} has shape "
-            f"{tuple(reference.shape)}; they must be the same"
+            f"{name} has shape {tuple(array.shape)} but {reference_name} has shape {shape}; "
+            "they must be the same"
         )
     return array
 

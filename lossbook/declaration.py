@@ -21,10 +21,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_torch_array
 
 from lossbook import checks
 from lossbook.checks import silent
@@ -39,29 +41,21 @@ class Arguments:
     arrays : predictions and targets, in the dtype to compute in
     dtype : that of the result: the first prediction's own
     shape : that of the unreduced values
-    doubts : for each rule on values, a boolean array that is true if it is kept, and what to call
-        if it is not
+    doubts : what is still to be asked about values, each a list of signs, as of
+        :meth:`lossbook.spaces.Space.signs`, and what to call where they are not as they should be
     """
 
     arrays: list
     dtype: object
     shape: tuple
-    doubts: list[tuple[object, Callable]] = field(default_factory=list)
+    doubts: list[tuple[list, Callable]] = field(default_factory=list)
 
     def add(self, space, name, array, given, like):
         """Take in an array, and note down what is to be asked about its values."""
         self.arrays.append(array)
-        if 0 in array.shape:
-            return
-        fine = space.fine(array, given, like)
-        if fine is not None:
-            self.doubts.append((fine, lambda: space.refuse(name, array, given, like)))
-
-    def settle(self):
-        """Ask whether all rules are kept: one question for all arguments."""
-        if self.doubts and not functools.reduce(lambda a, b: a & b, (f for f, _ in self.doubts)):
-            for _, refuse in self.doubts:
-                refuse()
+        signs = [] if 0 in array.shape else space.signs(array, given, like)
+        if signs:
+            self.doubts.append((signs, lambda: space.refuse(name, array, given, like)))
 
     def narrowed(self, result):
         """A result in the dtype that was promised: half types are computed in float32."""
@@ -91,11 +85,12 @@ def takes(*spaces, **numbers):
         def arguments(*arrays):
             if len(arrays) != len(spaces):
                 inspect.signature(function).bind(*arrays)  # raises, and names what is missing
-            checks.array_namespace(**dict(zip(names, arrays, strict=True)))
+            xp = checks.array_namespace(**dict(zip(names, arrays, strict=True)))
             like = spaces[0].form(names[0], arrays[0])
             axes = spaces[0].axes
             checked = Arguments([], like.dtype, tuple(like.shape)[: like.ndim - axes])
-            like = _widened(like)
+            if _is_half(xp, like.dtype):
+                like = xp.astype(like, xp.float32)
             checked.add(spaces[0], names[0], like, arrays[0], like)
             for space, name, given in zip(spaces[1:], names[1:], arrays[1:], strict=True):
                 array = space.form_like(name, given, names[0], like, axes)
@@ -110,7 +105,7 @@ def takes(*spaces, **numbers):
                 for name, value in options.items()
             }
             checked = arguments(*arrays)
-            checked.settle()
+            settle(checked.doubts)
             return checked.narrowed(function(*checked.arrays, **options))
 
         declared.spaces, declared.numbers = spaces, numbers
@@ -120,9 +115,25 @@ def takes(*spaces, **numbers):
     return declare
 
 
-def _widened(array):
-    """Half types as float32, others as they are."""
-    xp = array_namespace(array)
-    if xp.finfo(array.dtype).bits < 32:
-        return xp.astype(array, xp.float32)
-    return array
+@cache
+def _is_half(xp, dtype):
+    return xp.finfo(dtype).bits < 32
+
+
+def settle(doubts):
+    """Ask whether all values are fit: one question for all arguments, as in :class:`Arguments`."""
+    signs = [sign for signs, _ in doubts for sign in signs]
+    if signs and not _all_within(signs):
+        for _, refuse in doubts:
+            refuse()
+
+
+def _all_within(signs):
+    """Whether each sign lies in its interval."""
+    first = signs[0][0]
+    if not is_torch_array(first):
+        return all(low <= float(sign) <= high for sign, (low, high) in signs)
+    if first.device.type == "cpu":
+        return all(low <= sign.item() <= high for sign, (low, high) in signs)
+    within = ((sign >= low) & (sign <= high) for sign, (low, high) in signs)
+    return bool(functools.reduce(operator.and_, within))

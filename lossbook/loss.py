@@ -15,6 +15,7 @@ from functools import cached_property
 
 from lossbook.blocks import reduced_in_blocks
 from lossbook.checks import silent
+from lossbook.declaration import settle
 from lossbook.losses import FAMILIES
 from lossbook.reduction import Reduction
 
@@ -137,10 +138,8 @@ class Loss:
         """The reduced value, the reduced gradient or both; None for the one that is not wanted."""
         options = self.check_hyperparameters(hyperparameters)
         arguments = self.function.arguments(*inputs)
-        prediction, axes = arguments.arrays[0], self.prediction.axes
-        reduction = Reduction(reduction, weights, prediction[..., 0] if axes else prediction)
-        arguments.doubts += reduction.doubts
-        arguments.settle()
+        reduction = Reduction(reduction, weights, arguments.shape, arguments.arrays[0])
+        settle(arguments.doubts + reduction.doubts)
         value, gradient = (getattr(f, "unchecked", f) for f in (self.function, self.gradient))
 
         def compute(*arrays):

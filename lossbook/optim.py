@@ -279,7 +279,6 @@ def _rate(lr, step):
 def _checked(grads, params):
     """The gradients, each of its parameter's shape, dtype and device."""
 
-
     def checked(parameter, gradient):
         real("a parameter", parameter)
         gradient = cast_like("its gradient", gradient, "a parameter", parameter)

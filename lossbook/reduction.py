@@ -13,6 +13,7 @@ from array_api_compat import array_namespace
 
 from lossbook import checks
 from lossbook.checks import silent
+from lossbook.declaration import settle
 from lossbook.spaces import WEIGHT
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -36,7 +37,8 @@ class Reduction:
     ----------
     reduction : {"mean", "sum", "none"}
     weights : array of exactly the shape of the values, or None
-    like : an array of the values' shape, dtype and device
+    shape : that of the values
+    like : an array of their dtype and device
 
     Attributes
     ----------
@@ -44,23 +46,21 @@ class Reduction:
         :class:`~lossbook.declaration.Arguments`
     """
 
-    def __init__(self, reduction, weights, like):
+    def __init__(self, reduction, weights, shape, like):
         check_reduction(reduction)
         self.is_mean, self.is_none = reduction == "mean", reduction == "none"
         self.weights, self.divisor, self.doubts = None, None, []
-        count = math.prod(like.shape)
+        count = math.prod(shape)
         if self.is_mean and not count:
-            raise ValueError(
-                f"the mean of no values is undefined, got an input of shape {tuple(like.shape)}"
-            )
+            raise ValueError(f"the mean of no values is undefined, got an input of shape {shape}")
         if weights is None:
             self.divisor = count if self.is_mean else None
             return
         cast = checks.cast_like("weights", weights, "values", like)
-        self.weights = checks.same_shape("weights", cast, "the unreduced loss", like)
+        self.weights = checks.has_shape("weights", cast, "the unreduced loss", shape)
         if count:
-            fine = WEIGHT.fine(cast, weights, like)
-            self.doubts.append((fine, lambda: WEIGHT.refuse("weights", cast, weights, like)))
+            signs = WEIGHT.signs(cast, weights, like)
+            self.doubts.append((signs, lambda: WEIGHT.refuse("weights", cast, weights, like)))
         if self.is_mean:
             xp = array_namespace(cast)
             # A mean does not see the scale of its weights. Divided by a power of 2 near the largest
@@ -70,7 +70,8 @@ class Reduction:
             scale = 2.0 ** xp.floor(xp.log2(largest))
             self.weights = xp.astype(wide / scale, like.dtype, copy=False)
             self.divisor = xp.sum(self.weights)
-            self.doubts.append((largest > 0, lambda: _refuse_zero(largest)))
+            tiny = float(xp.finfo(wide.dtype).smallest_normal)
+            self.doubts.append(([(largest, (tiny, math.inf))], lambda: _refuse_zero(largest)))
 
     def weighed(self, array, part=None):
         """Values, or a gradient with further axes, times the weights.
@@ -126,7 +127,7 @@ def reduce(values, reduction="mean", weights=None):
     >>> float(reduce(np.array([1.0, 4.0]), weights=np.array([3.0, 1.0])))
     1.75
     """
-    return _settled(reduction, weights, values).value(values)
+    return _settled(reduction, weights, tuple(values.shape), values).value(values)
 
 
 @silent
@@ -143,16 +144,12 @@ def reduce_grad(gradient, values_shape, reduction="mean", weights=None):
     array([[ 1., -1.],
            [ 2., -2.]])
     """
-    extra = gradient.ndim - len(values_shape)
-    like = gradient[(..., *(0 for _ in range(extra)))] if extra else gradient
-    return _settled(reduction, weights, like).gradient(gradient)
+    return _settled(reduction, weights, tuple(values_shape), gradient).gradient(gradient)
 
 
-def _settled(reduction, weights, like):
-    reduction = Reduction(reduction, weights, like)
-    for fine, refuse in reduction.doubts:
-        if not fine:
-            refuse()
+def _settled(reduction, weights, shape, like):
+    reduction = Reduction(reduction, weights, shape, like)
+    settle(reduction.doubts)
     return reduction
 
 

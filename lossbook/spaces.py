@@ -5,9 +5,10 @@ how the outputs of a network are read as it, and that of a target how class ids 
 A :class:`Number` is the same for a hyperparameter. The declaration above a loss,
 :func:`lossbook.declaration.takes`, names one space for each of its arguments.
 
-Values are checked in two steps. ``fine`` gives one boolean, still an array, so that all arguments
-of a call can be asked about at once: on a GPU each question means waiting. Where the answer is no,
-``refuse`` looks closer, and raises the error or finds that it was only a NaN, which no check minds.
+Values are checked in two steps. ``signs`` gives a few numbers, still on the array's device, that
+tell whether all is well, so that those of all arguments of a call are looked at together: on a GPU
+each look means waiting. Where they are not as they should be, ``refuse`` looks closer, and raises
+the error or finds that it was only a NaN, which no check minds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from array_api_compat import array_namespace, device, to_device
+from array_api_compat import array_namespace, device
 
 from lossbook import checks
 
@@ -72,16 +73,17 @@ class Space:
         _check_shape(name, cast, self.axes, like_name, like, axes, "targets need")
         return cast
 
-    def fine(self, array, given, like):
-        """A boolean array without axes: false if a value breaks a rule or is NaN. None: no rule.
+    def signs(self, array, given, like):
+        """Pairs of an array without axes and the interval that it lies in if all values are fit.
 
         `given` is the array before it was cast, `like` the prediction that it goes with.
         """
-        if math.isinf(self.low) and math.isinf(self.high):
-            return None
-        xp = array_namespace(array)
-        above = xp.min(array) >= self.low
-        return above if math.isinf(self.high) else above & (xp.max(array) <= self.high)
+        xp, signs = array_namespace(array), []
+        if not math.isinf(self.low):
+            signs.append((xp.min(array), (self.low, math.inf)))
+        if not math.isinf(self.high):
+            signs.append((xp.max(array), (-math.inf, self.high)))
+        return signs
 
     def refuse(self, name, array, given, like):
         """Raise a ``ValueError`` that shows the first value that breaks a rule, if there is one."""
@@ -129,9 +131,9 @@ class OneOfTwo(Space):
     ValueError: labels must be -1 or 1, got 0.0
     """
 
-    def fine(self, array, given, like):
+    def signs(self, array, given, like):
         """As for every space."""
-        return array_namespace(array).all((array == self.low) | (array == self.high))
+        return [(array_namespace(array).all((array == self.low) | (array == self.high)), (1, 1))]
 
     def refuse(self, name, array, given, like):
         """As for every space."""
@@ -200,13 +202,13 @@ class ClassRow(Space):
         checks.real(name, array)
         return _check_classes(name, array, self.least)
 
-    def fine(self, array, given, like):
+    def signs(self, array, given, like):
         """As for every space."""
-        inside = super().fine(array, given, like)
-        if not self.sums_to_one:
-            return inside
-        excess, allowed = _row_excess(array, given)
-        return inside & (array_namespace(excess).max(excess) <= allowed)
+        signs = super().signs(array, given, like)
+        if self.sums_to_one:
+            excess, allowed = _row_excess(array, given)
+            signs.append((array_namespace(excess).max(excess), (0, allowed)))
+        return signs
 
     def refuse(self, name, array, given, like):
         """As for every space."""
@@ -247,18 +249,18 @@ class ClassId(Space):
         """As for every space; the ids become int64."""
         xp = checks.array_namespace(**{like_name: like, name: array})
         _check_classes(like_name, like, 1)
-        if not xp.isdtype(array.dtype, "integral"):
+        if not checks.is_kind(xp, array.dtype, "integral"):
             raise TypeError(
                 f"{name} of shape {tuple(array.shape)} must be class ids of an integer dtype, "
                 f"got dtype {array.dtype}"
             )
         _check_shape(name, array, 0, like_name, like, axes, "class ids need")
-        return xp.astype(to_device(array, device(like)), xp.int64, copy=False)
+        return checks.as_like(array, like, xp.int64)
 
-    def fine(self, array, given, like):
+    def signs(self, array, given, like):
         """As for every space."""
-        xp = array_namespace(array)
-        return (xp.min(array) >= 0) & (xp.max(array) < like.shape[-1])
+        xp, most = array_namespace(array), like.shape[-1] - 1
+        return [(xp.min(array), (0, most)), (xp.max(array), (0, most))]
 
     def refuse(self, name, array, given, like):
         """As for every space."""
@@ -287,9 +289,9 @@ class ClassIdOrRow(ClassId):
         checks.array_namespace(**{name: array})
         return self._kind(array, like).form_like(name, array, like_name, like, axes)
 
-    def fine(self, array, given, like):
+    def signs(self, array, given, like):
         """As for every space."""
-        return self._kind(array, like).fine(array, given, like)
+        return self._kind(array, like).signs(array, given, like)
 
     def refuse(self, name, array, given, like):
         """As for every space."""

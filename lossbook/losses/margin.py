@@ -109,8 +109,8 @@ def hinge_grad(scores, labels, /):
 
 def hinge_value_and_grad(scores, labels, /):
     xp = array_namespace(scores)
-    gap = 1 - labels * scores
-    return xp.clip(gap, 0.0, None), -labels * xp.clip(xp.sign(gap), 0.0, None)
+    cost = xp.clip(1 - labels * scores, 0.0, None)
+    return cost, -labels * xp.sign(cost)
 
 
 @takes(SCORE, SIGN)

@@ -12,7 +12,7 @@ outside their domain and for a hyperparameter out of range.
 
 from __future__ import annotations
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from lossbook import numerics
 from lossbook.declaration import takes
@@ -32,7 +32,7 @@ from lossbook.spaces import (
 # A loss has checked its arguments before it calls these.
 label_rows, log_softmax = numerics.label_rows.unchecked, numerics.log_softmax.unchecked
 softmax, softmax_complement = numerics.softmax.unchecked, numerics.softmax_complement.unchecked
-softmax_parts = numerics.softmax_parts.unchecked
+picked, softmax_parts = numerics.picked, numerics.softmax_parts.unchecked
 
 __all__ = [
     "categorical_cross_entropy",
@@ -128,11 +128,31 @@ def softmax_cross_entropy_grad(logits, labels, /, *, label_smoothing=0.0):
 
 
 def softmax_cross_entropy_value_and_grad(logits, labels, /, *, label_smoothing=0.0):
+    if labels.ndim < logits.ndim and not label_smoothing:
+        return _of_class_ids(logits, labels)
     xp = array_namespace(logits)
     log_p, p, complement = softmax_parts(logits)
     t = label_rows(logits, labels, label_smoothing=label_smoothing)
     value = xp.sum(xp.where(t == 0, t, -t * log_p), axis=-1)
     return value, p * (1 - t) - t * complement
+
+
+def _of_class_ids(logits, ids):
+    r"""The softmax cross-entropy of class ids, and its gradient, from a single exponential.
+
+    With :math:`e_k = e^{z_k - \max z}`, and :math:`r` the sum of :math:`e_k` over the others than
+    :math:`y`, the gradient is :math:`e_k / (r + e_y)`, and for :math:`y` :math:`-r / (r + e_y)`.
+    """
+    xp = array_namespace(logits)
+    own = ids[..., None]
+    is_own = xp.arange(logits.shape[-1], device=device(logits)) == own
+    shifted = logits - xp.max(logits, axis=-1, keepdims=True)
+    powers, behind = xp.exp(shifted), picked(shifted, own)
+    rest = xp.sum(xp.where(is_own, xp.zeros_like(behind), powers), axis=-1, keepdims=True)
+    # One less than the sum of all powers: beside exp(0) = 1 a tiny rest would be lost.
+    excess = rest + xp.expm1(behind)
+    value = xp.log1p(excess) - behind
+    return value[..., 0], xp.where(is_own, -rest, powers) / (1 + excess)
 
 
 @takes(RIVAL_LOGITS, CLASS_ID, gamma=NOT_NEGATIVE)
@@ -153,10 +173,8 @@ def softmax_focal(logits, labels, /, *, gamma=2.0):
     >>> softmax_focal(np.array([[0.0, 0.0]]), np.array([0])).round(4)
     array([0.1733])
     """
-    xp = array_namespace(logits)
     own = labels[..., None]
-    miss = xp.take_along_axis(softmax_complement(logits), own, axis=-1)
-    log_p = xp.take_along_axis(log_softmax(logits), own, axis=-1)
+    miss, log_p = picked(softmax_complement(logits), own), picked(log_softmax(logits), own)
     return (miss**gamma * -log_p)[..., 0]
 
 

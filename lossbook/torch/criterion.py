@@ -65,6 +65,8 @@ class _HandDerived(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, prediction, target, weights, loss, options):
+        if not ctx.needs_input_grad[0]:
+            return loss.value(prediction, target, weights=weights, **options)
         value, gradient = loss.value_and_grad(prediction, target, weights=weights, **options)
         ctx.save_for_backward(prediction, gradient)
         return value
@@ -72,17 +74,22 @@ class _HandDerived(torch.autograd.Function):
     @staticmethod
     def backward(ctx, upstream):
         prediction, gradient = ctx.saved_tensors
-        gradient = _NotTwice.apply(gradient, prediction)
+        if torch.is_grad_enabled():
+            gradient = _NotTwice.apply(gradient, prediction)
+        if upstream.ndim == 0 and upstream.device.type == "cpu" and upstream.item() == 1:
+            return gradient, None, None, None, None
         # An unreduced loss hands back one number per value; the class axis has still to be matched.
         missing = gradient.ndim - upstream.ndim
-        upstream = upstream.reshape(upstream.shape + (1,) * missing)
+        if missing and upstream.ndim:
+            upstream = upstream.reshape(upstream.shape + (1,) * missing)
         return upstream * gradient, None, None, None, None
 
 
 class _NotTwice(torch.autograd.Function):
     """Ties a gradient to its prediction: else autograd would take it for a constant, and be wrong.
 
-    torch's ``once_differentiable`` does not notice where nothing from above wants a gradient.
+    Only where the graph of the backward pass itself is kept; torch's ``once_differentiable`` does
+    not notice where nothing from above wants a gradient.
     """
 
     @staticmethod
