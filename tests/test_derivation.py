@@ -10,8 +10,8 @@ import pytest
 import sympy as sp
 from sympy import Abs, Derivative, Eq, Interval, KroneckerDelta, Max, Min, Piecewise, Sum, exp, log
 
+from lossbook.cards import CARDS
 from lossbook.derivation import Derivation, DerivationError
-from lossbook.symbolic import SYMBOLIC
 
 a, b, p, q, r, s, t, w, x, y, z = sp.symbols("a b p q r s t w x y z")
 delta, sigma = sp.symbols("delta sigma", positive=True)
@@ -574,7 +574,7 @@ def test_bad_input_is_named(error, message, build):
 
 
 def test_a_function_of_a_whole_row_is_written_out_for_each_size():
-    card = SYMBOLIC["multiclass_hinge"]
+    card = CARDS["multiclass_hinge"].symbolic
     ((slope, gradient),) = card.slopes
     derivation = Derivation(slope, "definition", domain=card.domain).step(gradient, "two cases")
     assert derivation.marks == ["checked for K = 2, 3, 5"]
