@@ -46,6 +46,28 @@ def sigmoid(x, /):
     return xp.where(x >= 0, xp.ones_like(x), small) / (1 + small)
 
 
+def around_maximum(x, /):
+    """What the functions of a row share: its largest entry taken out, and what the others add.
+
+    Returns
+    -------
+    each entry minus the largest of its row, whether it is the largest (of several the first), and
+    for each row the sum of the exponentials of the others, on a last axis of length 1
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> around_maximum(np.array([0.0, 40.0]))
+    (array([-40.,   0.]), array([False,  True]), array([4.24835426e-18]))
+    """
+    xp = array_namespace(x)
+    largest = xp.argmax(x, axis=-1, keepdims=True)
+    is_largest = xp.arange(x.shape[-1], device=device(x)) == largest
+    shifted = x - xp.max(x, axis=-1, keepdims=True)
+    others = xp.where(is_largest, xp.zeros_like(x), xp.exp(shifted))
+    return shifted, is_largest, xp.sum(others, axis=-1, keepdims=True)
+
+
 @takes(REAL)
 def logsumexp(x, /):
     r"""Log of the sum of exponentials over the last axis, :math:`\log \sum_k e^{x_k}`.
@@ -61,7 +83,7 @@ def logsumexp(x, /):
     np.float64(1000.6931)
     """
     xp = array_namespace(x)
-    _, _, rest = _around_maximum(xp, x)
+    _, _, rest = around_maximum(x)
     return xp.max(x, axis=-1) + xp.log1p(rest[..., 0])
 
 
@@ -79,7 +101,7 @@ def log_softmax(x, /):
     array([-4.24835426e-18, -4.00000000e+01])
     """
     xp = array_namespace(x)
-    shifted, _, rest = _around_maximum(xp, x)
+    shifted, _, rest = around_maximum(x)
     return shifted - xp.log1p(rest)
 
 
@@ -94,7 +116,7 @@ def softmax(x, /):
     array([[0.25, 0.75]])
     """
     xp = array_namespace(x)
-    shifted, _, rest = _around_maximum(xp, x)
+    shifted, _, rest = around_maximum(x)
     return xp.exp(shifted) / (1 + rest)
 
 
@@ -114,8 +136,8 @@ def softmax_complement(x, /):
     array([0., 1.])
     """
     xp = array_namespace(x)
-    shifted, is_maximum, rest = _around_maximum(xp, x)
-    return xp.where(is_maximum, rest, 1 + rest - xp.exp(shifted)) / (1 + rest)
+    shifted, is_largest, rest = around_maximum(x)
+    return xp.where(is_largest, rest, 1 + rest - xp.exp(shifted)) / (1 + rest)
 
 
 @takes(REAL)
@@ -153,9 +175,9 @@ def softmax_parts(x, /):
     (array([0.25, 0.75]), array([0.75, 0.25]))
     """
     xp = array_namespace(x)
-    shifted, is_maximum, rest = _around_maximum(xp, x)
+    shifted, is_largest, rest = around_maximum(x)
     powers, total = xp.exp(shifted), 1 + rest
-    complement = xp.where(is_maximum, rest, total - powers) / total
+    complement = xp.where(is_largest, rest, total - powers) / total
     return shifted - xp.log1p(rest), powers / total, complement
 
 
@@ -217,15 +239,3 @@ def one_hot(ids, like, /):
            [1., 0., 0.]])
     """
     return rows_of(CLASS_ID.checked("ids", ids, "like", like, axes=1), like)
-
-
-def _around_maximum(xp, x):
-    """Each entry less the row's maximum, where that is, and the exponentials of all the others."""
-    is_maximum = _class_index(xp, x) == xp.argmax(x, axis=-1, keepdims=True)
-    shifted = x - xp.max(x, axis=-1, keepdims=True)
-    others = xp.where(is_maximum, xp.zeros_like(x), xp.exp(shifted))
-    return shifted, is_maximum, xp.sum(others, axis=-1, keepdims=True)
-
-
-def _class_index(xp, x):
-    return xp.arange(x.shape[-1], device=device(x))

@@ -129,7 +129,7 @@ def softmax_cross_entropy_grad(logits, labels, /, *, label_smoothing=0.0):
 
 def softmax_cross_entropy_value_and_grad(logits, labels, /, *, label_smoothing=0.0):
     if labels.ndim < logits.ndim and not label_smoothing:
-        return _of_class_ids(logits, labels)
+        return cross_entropy_of_ids(logits, labels)
     xp = array_namespace(logits)
     log_p, p, complement = softmax_parts(logits)
     t = label_rows(logits, labels, label_smoothing=label_smoothing)
@@ -137,7 +137,7 @@ def softmax_cross_entropy_value_and_grad(logits, labels, /, *, label_smoothing=0
     return value, p * (1 - t) - t * complement
 
 
-def _of_class_ids(logits, ids):
+def cross_entropy_of_ids(logits, ids):
     r"""The softmax cross-entropy of class ids, and its gradient, from a single exponential.
 
     With :math:`e_k = e^{z_k - \max z}`, and :math:`r` the sum of :math:`e_k` over the others than
