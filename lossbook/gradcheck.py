@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossbook.checks import same_shape
+from lossbook.checks import count, same_shape
 from lossbook.loss import LOSSES, Loss
 
 EPS = np.finfo(np.float64).eps
@@ -251,7 +251,8 @@ def example_inputs(loss, /, *, size=5, classes=4, seed=0):
     ((3, 4), array([1, 3, 2]))
     """
     row = loss if isinstance(loss, Loss) else LOSSES[loss]
-    shape = (size,) if isinstance(size, int) else size
+    lengths = size if isinstance(size, tuple) else (size,)
+    shape, classes = tuple(count("size", n, least=0) for n in lengths), count("classes", classes)
     rng = np.random.default_rng(seed)
     return tuple(space.draw(rng, shape, classes) for space in row.function.spaces)
 

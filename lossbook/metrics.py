@@ -11,7 +11,6 @@ precision of 0 would attribute mistakes it did not make. Where a table or an ave
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -81,8 +80,7 @@ def top_k_accuracy(scores, ids, /, k):
     scores, ids = _scores("scores", scores, 2), np.asarray(ids)
     ids = CLASS_ID.checked("ids", ids, "scores", scores, axes=1)
     classes = scores.shape[1]
-    if not isinstance(k, Integral) or isinstance(k, bool) or not 1 <= k <= classes:
-        raise ValueError(f"k must be an integer in [1, {classes}], got {k!r}")
+    k = checks.count("k", k, 1, classes)
     own = np.take_along_axis(scores, ids[:, None], axis=1)
     earlier = np.arange(classes) < ids[:, None]
     rank = np.sum((scores > own) | ((scores == own) & earlier), axis=1)
@@ -112,10 +110,7 @@ def confusion_matrix(predicted_ids, ids, /, *, classes=None):
     """
     predicted_ids, ids = _id_pair(predicted_ids, ids)
     lowest, highest = _extremes(predicted_ids, ids)
-    if classes is None:
-        classes = highest + 1
-    if not isinstance(classes, Integral) or isinstance(classes, bool):
-        raise TypeError(f"classes must be an integer, got {classes!r}")
+    classes = highest + 1 if classes is None else checks.count("classes", classes)
     if lowest < 0 or highest >= classes:
         raise ValueError(
             f"class ids must lie in [0, {classes - 1}], got {lowest if lowest < 0 else highest}"
@@ -262,8 +257,7 @@ def reliability_curve(probabilities, ids, /, *, bins=15):
     >>> curve.confidence.round(2), curve.accuracy.round(2), curve.count
     (array([ nan, 0.77]), array([ nan, 0.67]), array([0, 3]))
     """
-    if not isinstance(bins, Integral) or isinstance(bins, bool) or bins < 1:
-        raise ValueError(f"bins must be an integer of at least 1, got {bins!r}")
+    bins = checks.count("bins", bins)
     confidence, correct = _confidences(probabilities, ids)
     if np.isnan(confidence).any():
         return ReliabilityCurve(*np.full((3, bins), np.nan))

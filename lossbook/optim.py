@@ -26,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lossbook.checks import cast_like, number, real, same_shape, silent
+from lossbook.checks import cast_like, count, number, real, same_shape, silent
 
 
 class Momentum(NamedTuple):
@@ -216,7 +216,7 @@ def one_cycle(peak, steps, *, warmup=0.3, start=25.0, end=1e4):
     [0.004, 0.1, 0.0]
     """
     number("peak", peak, 0, open_low=True)
-    number("steps", steps, 2)
+    steps = count("steps", steps, 2)
     number("warmup", warmup, 0, 1, open_low=True, open_high=True)
     number("start", start, 1)
     number("end", end, 1)
@@ -244,7 +244,7 @@ def cosine(peak, steps):
     [0.1, 0.05, 0.0]
     """
     number("peak", peak, 0, open_low=True)
-    number("steps", steps, 1)
+    steps = count("steps", steps)
     return lambda step: _half_cosine(peak, 0.0, min(1.0, step / steps))
 
 

@@ -1,129 +1,334 @@
-"""Studies: fingerprints that see what matters, results that survive a stop and are not stale."""
+"""Studies: trials that notice a fault and nothing else, results that survive a stop."""
 
-import importlib.util
+import copy
+import importlib
 import json
+import math
 import os
 import runpy
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+from lossbook import LOSSES, optim, train
 from lossbook.data import load_mnist
-from lossbook.experiments import STUDIES, cnn_mnist, fingerprint, is_current, load, study
-
-# The fingerprint ----------------------------------------------------------------------------------
-
-SOURCE = '''
-"""A module."""
-
-def loss(p, t):
-    """Squared."""
-    # Not the half of it.
-    return (p - t) ** 2
-
-class Model:
-    """A model."""
-
-    rate = 0.1
-
-    def step(self, x):
-        return x - self.rate
-'''
-
-DIFFERENT = {
-    "constant": ("** 2", "** 3"),
-    "operator": ("(p - t)", "(p + t)"),
-    "name": ("x - self.rate", "x - self.pace"),
-    "class attribute": ("rate = 0.1", "rate = 0.2"),
-    "default": ("loss(p, t)", "loss(p, t=0)"),
-    "string": ("return x - self.rate", "return 'a'"),
-    "decorator": ("    def step", "    @staticmethod\n    def step"),
-}
-SAME = {
-    "comment": ("# Not the half of it.", "# Halved elsewhere."),
-    "docstring of a function": ('"""Squared."""', '"""The square of the residual."""'),
-    "docstring of a class": ('"""A model."""', '"""Some model."""'),
-    "docstring of a module": ('"""A module."""', '"""Another."""'),
-    "no docstring": ('    """Squared."""\n', ""),
-    "layout": ("(p - t) ** 2", "(\n        p - t\n    ) ** 2"),
-    "place": ("def loss", "\n\n\ndef loss"),
-}
-
-
-@pytest.fixture
-def module_of(tmp_path):
-    """A function that makes a module of its source."""
-    made = []
-
-    def make(source):
-        path = tmp_path / f"code{len(made)}.py"
-        path.write_text(source)
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
-        made.append(path.stem)
-        spec.loader.exec_module(module)
-        return module
-
-    yield make
-    for name in made:
-        del sys.modules[name]
-
-
-def fingerprints(module):
-    """By the whole module, and by what stands in it."""
-    return fingerprint([module]), fingerprint([module.loss, module.Model])
-
-
-@pytest.mark.parametrize("change", DIFFERENT)
-def test_a_fingerprint_sees_what_code_does(change, module_of):
-    assert SOURCE.count(DIFFERENT[change][0]) == 1
-    before = fingerprints(module_of(SOURCE))
-    after = fingerprints(module_of(SOURCE.replace(*DIFFERENT[change])))
-    assert before[0] != after[0]
-    assert before[1] != after[1]
-
-
-@pytest.mark.parametrize("change", SAME)
-def test_a_fingerprint_does_not_see_words_and_layout(change, module_of):
-    assert SOURCE.count(SAME[change][0]) == 1
-    before = fingerprints(module_of(SOURCE))
-    assert before == fingerprints(module_of(SOURCE.replace(*SAME[change])))
-
-
-def test_a_fingerprint_of_a_method_is_of_that_method_only(module_of):
-    before, after = module_of(SOURCE), module_of(SOURCE.replace("rate = 0.1", "rate = 0.2"))
-    assert fingerprint([before.Model.step]) == fingerprint([after.Model.step])
-    assert fingerprint([before.loss, before.Model]) != fingerprint([before.Model, before.loss])
-
-
-# Running and storing ------------------------------------------------------------------------------
+from lossbook.experiments import STUDIES, cnn_mnist, is_current, load, study
+from lossbook.experiments.trial import TOLERANCE, difference, footprint, trial_conditions
+from lossbook.torch import CNN
 
 
 class Interrupted(Exception):
     """What stops a study in these tests."""
 
 
-def code():
-    return 1
+# The trial ----------------------------------------------------------------------------------------
+
+PAIRS = [f"{loss} {optimizer}" for loss, optimizer in cnn_mnist.RATES]
+CROSS_ENTROPY = "softmax_cross_entropy"
 
 
-def other_code():
-    return 2
+def trial_of(monkeypatch, *pairs):
+    """The study's trial with the code as it stands, of some pairs only."""
+    rates = dict.fromkeys(map(tuple, map(str.split, pairs)), (0.003, 0.01, 0.03))
+    rates |= {pair: r for pair, r in cnn_mnist.RATES.items() if pair in rates}
+    with monkeypatch.context() as patch:
+        patch.setattr(cnn_mnist, "RATES", rates)
+        return study.make_trial("cnn_mnist")
+
+
+def distance_from_the_stored(monkeypatch, *pairs):
+    stored = load("cnn_mnist")["trial"]
+    return difference({pair: stored[pair] for pair in pairs}, trial_of(monkeypatch, *pairs))
+
+
+def adam_from_ones(patch):
+    def init(self, params):
+        ones = {key: torch.ones_like(w) for key, w in params.items()}
+        return optim.Moments(0, ones, dict(ones))
+
+    patch.setattr(optim.Adam, "init", init)
+
+
+def less_momentum(patch):
+    build = train.Settings.build_optimizer
+
+    def build_other(self, steps):
+        built = build(self, steps)
+        return replace(built, momentum=0.8) if self.optimizer == "sgd" else built
+
+    patch.setattr(train.Settings, "build_optimizer", build_other)
+
+
+def no_nesterov(patch):
+    build = train.Settings.build_optimizer
+
+    def build_other(self, steps):
+        built = build(self, steps)
+        return replace(built, nesterov=False) if self.optimizer == "sgd" else built
+
+    patch.setattr(train.Settings, "build_optimizer", build_other)
+
+
+def cycle(**options):
+    def plant(patch):
+        patch.setattr(train.settings, "one_cycle", partial(optim.one_cycle, **options))
+
+    return plant
+
+
+def one_step_fewer_in_the_cycle(patch):
+    patch.setattr(train.settings, "one_cycle", lambda peak, n: optim.one_cycle(peak, n - 1))
+
+
+def short_batch_counts_as_a_whole_one(patch):
+    objective = train.step.objective
+
+    def summed(name):
+        loss = objective(name)
+        return lambda outputs, ids: loss(outputs, ids) * (32 / len(ids))
+
+    patch.setattr(train.trainer, "objective", summed)
+
+
+def short_batch_reported_as_a_whole_one(patch):
+    step = train.trainer.training_step
+
+    def weighted(*args):
+        value, *rest = step(*args)
+        return value * (32 / len(args[-1])), *rest
+
+    patch.setattr(train.trainer, "training_step", weighted)
+
+
+def scaled_gradient(name):
+    def plant(patch):
+        loss = LOSSES[name]
+
+        def gradient(*args, **options):
+            return 2 * loss.gradient(*args, **options)
+
+        patch.setitem(LOSSES, name, replace(loss, gradient=gradient, joint=None))
+
+    return plant
+
+
+def draws_of(rule):
+    """Epochs in another order: `rule` makes another seed of (seed, epoch)."""
+
+    def plant(patch):
+        draw = np.random.default_rng
+
+        def other(seed):
+            return draw(rule(*seed) if isinstance(seed, list) else seed)
+
+        patch.setattr(np.random, "default_rng", other)
+
+    return plant
+
+
+def two_steps_exchanged(patch):
+    draw = np.random.default_rng
+
+    class Exchanged:
+        def __init__(self, seed):
+            self.draw = draw(seed)
+
+        def permutation(self, n):
+            order = self.draw.permutation(n)
+            return np.concatenate([order[32:64], order[:32], order[64:]])
+
+    patch.setattr(
+        np.random, "default_rng", lambda seed: (Exchanged if isinstance(seed, list) else draw)(seed)
+    )
+
+
+def upside_down_answers(patch):
+    patch.setattr(cnn_mnist, "predict", lambda *args: -train.predict(*args))
+
+
+FAULTS = {
+    "Adam's state starts at ones": (adam_from_ones, f"{CROSS_ENTROPY} adam"),
+    "momentum 0.8 for 0.9": (less_momentum, f"{CROSS_ENTROPY} sgd"),
+    "momentum without Nesterov's term": (no_nesterov, f"{CROSS_ENTROPY} sgd"),
+    "a shorter warm-up": (cycle(warmup=0.29), f"{CROSS_ENTROPY} sgd"),
+    "another first rate": (cycle(start=24.0), f"{CROSS_ENTROPY} adam"),
+    "another last rate": (cycle(end=1e3), f"{CROSS_ENTROPY} adam"),
+    "a shorter cycle": (one_step_fewer_in_the_cycle, f"{CROSS_ENTROPY} adam"),
+    "a short batch weighs too much": (short_batch_counts_as_a_whole_one, "squared_error sgd"),
+    "a short batch's loss weighs too much": (
+        short_batch_reported_as_a_whole_one,
+        "squared_error sgd",
+    ),
+    "every epoch in one order": (draws_of(lambda seed, epoch: seed), "multiclass_hinge adam"),
+    "another order in the last epoch": (
+        draws_of(lambda seed, epoch: [seed, 2 * epoch]),
+        "multiclass_hinge sgd",
+    ),
+    "two steps exchanged": (two_steps_exchanged, "multiclass_hinge adam"),
+    "another answer to the test": (upside_down_answers, "squared_error adam"),
+} | {
+    # Adam divides each gradient by its size, and notices a factor only by its epsilon, 1e-8.
+    f"a gradient twice as long, {pair}": (
+        scaled_gradient(pair.split()[0]),
+        pair,
+    )
+    for pair in PAIRS
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_trial_notices_a_fault(fault, monkeypatch):
+    plant, pair = FAULTS[fault]
+    with monkeypatch.context() as patch:
+        plant(patch)
+        distance = distance_from_the_stored(monkeypatch, pair)
+    # Far above the tolerance: the verdict must not hang on the machine.
+    assert distance > 100 * TOLERANCE
+
+
+def test_a_trial_notices_adamw_without_its_decay(monkeypatch):
+    before = trial_of(monkeypatch, f"{CROSS_ENTROPY} adamw")
+    monkeypatch.setattr(train.settings, "AdamW", optim.Adam)
+    assert difference(before, trial_of(monkeypatch, f"{CROSS_ENTROPY} adamw")) > 100 * TOLERANCE
+    # The study itself does not use it, and stays what it was.
+    assert distance_from_the_stored(monkeypatch, f"{CROSS_ENTROPY} adam") <= TOLERANCE
+
+
+def adam_rewritten(patch):
+    def step(self, params, grads, state):
+        beta1, beta2 = self.betas
+        k, moved, mean, square = state.step + 1, {}, {}, {}
+        for key, g in grads.items():
+            mean[key] = state.mean[key] + (1 - beta1) * (g - state.mean[key])
+            square[key] = state.square[key] + (1 - beta2) * (g**2 - state.square[key])
+            scale = (square[key] / (1 - beta2**k)).sqrt() + self.eps
+            moved[key] = params[key] - self.lr(k - 1) * mean[key] / (1 - beta1**k) / scale
+        return moved, optim.Moments(k, mean, square)
+
+    patch.setattr(optim.Adam, "_step", step)
+
+
+def gradient_rewritten(patch):
+    def gradient(logits, ids):
+        return logits.softmax(-1) - torch.nn.functional.one_hot(ids.long(), logits.shape[-1])
+
+    loss = LOSSES[CROSS_ENTROPY]
+    patch.setitem(LOSSES, CROSS_ENTROPY, replace(loss, gradient=gradient, joint=None))
+
+
+def step_rewritten(patch):
+    def training_step(network, loss, optimiser, state, inputs, ids):
+        network.zero_grad()
+        outputs = network(inputs.contiguous())
+        value = loss(outputs, ids)
+        value.backward()
+        weights = {key: w.detach() for key, w in network.named_parameters()}
+        grads = {key: w.grad for key, w in network.named_parameters()}
+        updated, state = optimiser.update(weights, grads, state)
+        network.load_state_dict(updated)
+        return value.detach(), outputs.detach(), state
+
+    patch.setattr(train.trainer, "training_step", training_step)
+
+
+REWRITES = {
+    "Adam in one loop": (adam_rewritten, f"{CROSS_ENTROPY} adam"),
+    "softmax by torch": (gradient_rewritten, f"{CROSS_ENTROPY} sgd"),
+    "a step by backward": (step_rewritten, "multiclass_hinge sgd"),
+}
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+def test_a_trial_does_not_mind_a_rewrite(rewrite, monkeypatch):
+    plant, pair = REWRITES[rewrite]
+    with monkeypatch.context() as patch:
+        plant(patch)
+        distance = distance_from_the_stored(monkeypatch, pair)
+    assert distance < TOLERANCE / 100
+
+
+def test_a_trial_is_made_in_double_precision_on_one_thread_and_leaves_no_trace():
+    with trial_conditions():
+        assert torch.get_default_dtype() == torch.float64
+        assert torch.get_num_threads() == 1
+        assert train.predict(CNN(), np.zeros((1, 28, 28), np.uint8)).dtype == np.float64
+    before = torch.get_num_threads()
+    with pytest.raises(Interrupted), trial_conditions():
+        raise Interrupted
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_trial_has_twenty_steps_and_a_short_batch(pair):
+    history = load("cnn_mnist")["trial"][pair]["history"]
+    assert [len(row["train_curve"]) for row in history] == [10, 10]
+    for row in history:
+        # The same numbers, added in another order.
+        mean = np.average(row["train_curve"], weights=[32] * 9 + [20])
+        assert row["train_loss"] == pytest.approx(mean, rel=1e-13)
+
+
+def test_a_footprint_notices_every_entry_and_every_exchange():
+    layer = torch.nn.Linear(3, 2)
+    before = footprint(layer)
+    assert before.keys() == {"weight", "bias"}
+    for i in range(6):
+        moved = copy.deepcopy(layer)
+        moved.weight.data.view(-1)[i] *= 1 + 1e-5
+        assert difference(before, footprint(moved)) > 1e-7
+        assert footprint(moved)["bias"] == before["bias"]
+    turned = copy.deepcopy(layer)
+    turned.weight.data = layer.weight.data.flip(1)
+    assert difference(before, footprint(turned)) > 1e-3
+    negated = copy.deepcopy(layer)
+    negated.bias.data *= -1
+    assert difference(before, footprint(negated)) > 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (2.0, 2.0, 0.0),
+        (2.0, 1.0, 0.5),
+        (0.0, 1e-300, 1.0),
+        (0, 0.0, 0.0),
+        (1.0, -1.0, 2.0),
+        (1.0, math.nan, math.inf),
+        (math.nan, 1.0, math.inf),
+        (math.inf, 1.0, math.inf),
+        ([1.0, 4.0], [1.0, 3.0], 0.25),
+        ([4.0, 1.0], [3.0, 1.0], 0.25),
+        ([1.0], [1.0, 1.0], math.inf),
+        ({"a": 1.0, "b": [2.0]}, {"b": [4.0], "a": 1.0}, 0.5),
+        ({"a": 1.0}, {"b": 1.0}, math.inf),
+        ({"a": 1.0}, {"a": 1.0, "b": 1.0}, math.inf),
+        ([1.0], 1.0, math.inf),
+        (None, 1.0, math.inf),
+        ([], [], 0.0),
+    ],
+)
+def test_the_difference_of_two_trials(one, other, expected):
+    assert difference(one, other) == expected
+
+
+# Running and storing ------------------------------------------------------------------------------
 
 
 class FakeStudy:
     """Squares numbers: first 0 to 3, then one more than the number of runs done."""
 
-    CODE = (code,)
-
     def __init__(self):
         self.made = []
         self.fails_at = None
+        self.precision = 1.0
 
     def plan(self, done):
         first = [{"number": n} for n in (3, 1, 2, 0)]
@@ -134,6 +339,9 @@ class FakeStudy:
             raise Interrupted
         self.made.append(settings["number"])
         return {"square": settings["number"] ** 2}
+
+    def trial(self):
+        return {"a": [self.precision, np.float64(2.0)], "b": {"c": 3}}
 
 
 @pytest.fixture
@@ -160,6 +368,7 @@ def test_a_study_is_run_and_stored(fake, capsys):
     stored = load("fake")
     assert json.loads(path.read_text()) == stored
     assert stored["study"] == "fake"
+    assert stored["trial"] == {"a": [1.0, 2.0], "b": {"c": 3}}
     assert stored["versions"].keys() == {"numpy", "torch"}
     # Sorted, whatever order the runs ended in; the last was planned from the results of the others.
     assert stored["runs"] == [
@@ -184,7 +393,8 @@ def test_a_stopped_study_goes_on(runs, fake, tmp_path):
     with pytest.raises(Interrupted):
         study.perform("fake")
     assert not (tmp_path / "results").exists()
-    journalled = journal_of(tmp_path).read_text().splitlines()
+    heading, *journalled = journal_of(tmp_path).read_text().splitlines()
+    assert json.loads(heading).keys() == {"versions", "trial"}
     assert len(journalled) == runs
     fake.fails_at = None
     fake.made.clear()
@@ -227,21 +437,61 @@ def test_a_finished_study_is_only_stored_again(fake, tmp_path):
     assert fake.made == []
 
 
-def test_changed_code_makes_the_results_stale_and_starts_anew(fake, tmp_path):
+def test_other_numerics_make_the_results_stale_and_start_anew(fake, tmp_path):
     study.perform("fake")
-    fake.CODE = (other_code,)
+    fake.precision = 1 + 2 * TOLERANCE
     assert not is_current("fake")
     fake.made.clear()
     study.perform("fake")
     assert len(fake.made) == 5
     assert is_current("fake")
     assert len(list((tmp_path / "unfinished").iterdir())) == 2
-
-
-def test_a_changed_run_makes_the_results_stale_too(fake):
-    study.perform("fake")
-    fake.run = code
+    # Back to the first, whose runs are still there.
+    fake.precision = 1.0
     assert not is_current("fake")
+    study.perform("fake")
+    assert len(fake.made) == 5
+    assert is_current("fake")
+
+
+def test_rounding_makes_nothing_stale_and_a_stopped_study_goes_on(fake, tmp_path):
+    fake.fails_at = 2
+    with pytest.raises(Interrupted):
+        study.perform("fake")
+    fake.fails_at, fake.precision = None, 1 + TOLERANCE / 2
+    study.perform("fake")
+    assert len(fake.made) == 5
+    journal_of(tmp_path)
+    fake.precision = 1.0
+    assert is_current("fake")
+
+
+def test_runs_of_other_versions_are_not_mixed(fake, tmp_path, monkeypatch):
+    fake.fails_at = 2
+    with pytest.raises(Interrupted):
+        study.perform("fake")
+    fake.fails_at = None
+    fake.made.clear()
+    monkeypatch.setattr(study.metadata, "version", lambda package: "another")
+    study.perform("fake")
+    assert len(fake.made) == 5
+    assert load("fake")["versions"] == {"numpy": "another", "torch": "another"}
+
+
+def test_a_trial_can_be_stored_without_a_run(fake, tmp_path, monkeypatch):
+    study.perform("fake")
+    before = load("fake")
+    fake.made.clear()
+    fake.precision = 2.0
+    monkeypatch.setattr(study.metadata, "version", lambda package: "another")
+    assert not is_current("fake")
+    study.record_trial("fake")
+    assert is_current("fake")
+    assert fake.made == []
+    # The runs, and the versions that they were made with, stay what they were.
+    after = load("fake")
+    assert after["trial"]["a"] == [2.0, 2.0]
+    assert after | {"trial": 0} == before | {"trial": 0}
 
 
 def test_results_are_stored_whole_or_not_at_all(fake, monkeypatch):
@@ -272,10 +522,13 @@ def test_the_command_runs_the_studies(monkeypatch, capsys):
         runpy.run_module("lossbook.experiments", run_name="__main__")
 
     monkeypatch.setattr(study, "perform", lambda name: f"{name}.json")
+    monkeypatch.setattr(study, "record_trial", lambda name: f"the trial of {name}")
     main()
     assert capsys.readouterr().out == "".join(f"stored {name}.json\n" for name in STUDIES)
     main(STUDIES[-1])
     assert capsys.readouterr().out == f"stored {STUDIES[-1]}.json\n"
+    main("--trial", STUDIES[-1])
+    assert capsys.readouterr().out == f"stored the trial of {STUDIES[-1]}\n"
     with pytest.raises(SystemExit) as exit_:
         main("nonsense")
     assert exit_.value.code == 2
@@ -286,7 +539,7 @@ def test_the_command_runs_the_studies(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_stored_results_are_complete_and_of_the_code_as_it_is(name):
+def test_stored_results_are_complete_and_what_the_code_computes(name):
     assert is_current(name), f"{name} is stale: run python -m lossbook.experiments {name}"
     runs = load(name)["runs"]
     made = [entry["settings"] for entry in runs]

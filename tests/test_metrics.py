@@ -264,6 +264,38 @@ def test_torch_tensors_and_every_integer_dtype(dtype):
     assert average_precision(torch.tensor([0.9, 0.1, 0.8]), mask) == 1.0
 
 
+@pytest.mark.parametrize("integer", [int, np.uint8, np.int64])
+def test_counts_may_be_of_any_integer_type(integer):
+    # 19 * 20 + 19 overflows uint8.
+    counts = confusion_matrix(np.uint8([19]), np.uint8([19]), classes=integer(20))
+    assert counts.shape == (20, 20)
+    assert counts.dtype == np.int64
+    assert counts[19, 19] == counts.sum() == 1
+    assert top_k_accuracy([[0.1, 0.6, 0.3]], [2], integer(2)) == 1.0
+    assert reliability_curve([0.9], [1], bins=integer(200)).count.shape == (200,)
+    assert expected_calibration_error([0.75], [1], bins=integer(3)) == 0.25
+
+
+def test_infinite_scores_rank_first_and_last():
+    scores, labels = [math.inf, 2.0, -math.inf, -math.inf], [1, 0, 1, 0]
+    assert average_precision(scores, labels) == 1 / 2 * 1 + 1 / 2 * 2 / 4
+    assert precision_recall_curve(scores, labels).threshold.tolist() == [math.inf, 2.0, -math.inf]
+    assert top_k_accuracy([[-math.inf, 0.0, math.inf]], [1], 2) == 1.0
+
+
+def test_nothing_is_positive_and_the_curve_says_what_it_can():
+    curve = precision_recall_curve([0.2, 0.1], [0, 0])
+    assert curve.precision.tolist() == [0.0, 0.0]
+    assert np.isnan(curve.recall).all()
+    assert curve.threshold.tolist() == [0.2, 0.1]
+
+
+@pytest.mark.parametrize("undefined", [0.5, -1.0])
+def test_any_number_may_stand_for_what_is_undefined(undefined):
+    result = precision_recall_f1([0, 0], [0, 0], undefined=undefined)
+    assert result == (undefined, undefined, undefined)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -277,7 +309,10 @@ def test_torch_tensors_and_every_integer_dtype(dtype):
         (lambda: top_k_accuracy([0.1, 0.9], [1], 1), ValueError, r"shape \(N, C\), got \(2,\)"),
         (lambda: confusion_matrix([-1], [0]), ValueError, r"\[0, 0\], got -1"),
         (lambda: confusion_matrix([3], [0], classes=3), ValueError, r"\[0, 2\], got 3"),
+        (lambda: top_k_accuracy([[0.1, 0.9]], [1], 1.0), TypeError, "k must be .* got 1.0"),
         (lambda: confusion_matrix([0], [0], classes=2.0), TypeError, "classes must be an integer"),
+        (lambda: confusion_matrix([0], [0], classes=True), TypeError, "classes must be an integer"),
+        (lambda: confusion_matrix([0], [0], classes=0), ValueError, "classes must be .* got 0"),
         (lambda: precision_recall_f1([2], [0]), ValueError, "predicted_ids must be 0 or 1, got 2"),
         (lambda: precision_recall_f1([0], [2]), ValueError, "^ids must be 0 or 1, got 2"),
         (lambda: precision_recall_f1([0], [0], average="micro"), ValueError, "average must be"),
@@ -290,6 +325,7 @@ def test_torch_tensors_and_every_integer_dtype(dtype):
         (lambda: reliability_curve([[0.9, 0.3]], [0]), ValueError, "sum to 1 along the last axis"),
         (lambda: reliability_curve([1.5], [0]), ValueError, r"lie in \[0, 1\], got 1.5"),
         (lambda: reliability_curve([0.5], [0], bins=0), ValueError, "bins must be .* got 0"),
+        (lambda: reliability_curve([0.5], [0], bins=2.5), TypeError, "bins must be .* got 2.5"),
         (lambda: iou([0, 2], [0, 1]), ValueError, "prediction must be 0 or 1, got 2"),
         (lambda: iou([0.4], [1]), ValueError, "prediction must be 0 or 1, got 0.4"),
         (lambda: iou([0, 1], [[0, 1]]), ValueError, "must be the same"),

@@ -192,6 +192,13 @@ def test_cosine_is_torchs(steps):
     )
 
 
+@pytest.mark.parametrize("schedule", [one_cycle, cosine])
+def test_the_steps_may_be_of_any_integer_type(schedule):
+    # 200 + 200 overflows uint8.
+    small, plain = schedule(0.1, np.uint8(200)), schedule(0.1, 200)
+    assert [small(step) for step in range(200)] == [plain(step) for step in range(200)]
+
+
 def test_one_cycle_that_rises_in_one_step_starts_at_its_peak():
     assert one_cycle(0.1, 10, warmup=0.1)(0) == pytest.approx(0.1, rel=1e-15)  # one rounding
 
@@ -354,12 +361,14 @@ def test_what_overflows_comes_out_infinite_or_nan_without_a_warning(optimiser, a
         (lambda: Adam(eps=-1e-8), ValueError, "eps"),
         (lambda: AdamW(weight_decay=-0.01), ValueError, "weight_decay"),
         (lambda: one_cycle(0.0, 10), ValueError, "peak"),
-        (lambda: one_cycle(0.1, 1), ValueError, "steps"),
+        (lambda: one_cycle(0.1, 1), ValueError, "steps must be an integer of at least 2, got 1"),
+        (lambda: one_cycle(0.1, 10.0), TypeError, "steps must be an integer .* got 10.0"),
         (lambda: one_cycle(0.1, 10, warmup=1.0), ValueError, "warmup"),
         (lambda: one_cycle(0.1, 10, start=0.5), ValueError, "start"),
         (lambda: one_cycle(0.1, 10, end=0.5), ValueError, "end"),
         (lambda: cosine(-0.1, 10), ValueError, "peak"),
-        (lambda: cosine(0.1, 0), ValueError, "steps"),
+        (lambda: cosine(0.1, 0), ValueError, "steps must be an integer of at least 1, got 0"),
+        (lambda: cosine(0.1, math.inf), TypeError, "steps must be an integer .* got inf"),
     ],
 )
 def test_a_bad_hyperparameter_is_named(make, error, message):

@@ -17,7 +17,11 @@ import torch
 
 from lossbook import LOSSES, train
 from lossbook.data import load_mnist
+from lossbook.optim import SGD, Adam, AdamW, one_cycle
 from lossbook.torch import CNN
+from lossbook.train import __main__ as command_line
+from lossbook.train import store, trainer
+from lossbook.train.__main__ import main
 
 SMALL = ("--source", "sample", "--limit", "300", "--batch-size", "64", "--quiet")
 
@@ -38,9 +42,9 @@ class Stopped(Exception):
     """What the tests stop a run with."""
 
 
-def stop_after(monkeypatch, name, calls):
-    """Let a function of the module work for some calls, then raise."""
-    function, made = getattr(train, name), []
+def stop_after(monkeypatch, module, name, calls):
+    """Let a function that a module calls work for some calls, then raise."""
+    function, made = getattr(module, name), []
 
     def stopping(*args):
         if len(made) == calls:
@@ -48,7 +52,7 @@ def stop_after(monkeypatch, name, calls):
         made.append(args)
         return function(*args)
 
-    monkeypatch.setattr(train, name, stopping)
+    monkeypatch.setattr(module, name, stopping)
 
 
 def weights_of(run):
@@ -146,7 +150,7 @@ def test_an_unknown_name_exits_with_2_and_one_line_of_valid_ones(option, valid):
     ],
 )
 def test_a_bad_option_exits_with_2_and_one_line(arguments, message, capsys):
-    assert train.main([*SMALL, *arguments]) == 2
+    assert main([*SMALL, *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith(message)
@@ -156,7 +160,7 @@ def test_a_bad_option_exits_with_2_and_one_line(arguments, message, capsys):
 @pytest.mark.parametrize("arguments", [("--epochs", "many"), ("--source", "cloud"), ("--fast",)])
 def test_what_cannot_be_parsed_exits_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
-        train.main([*SMALL, *arguments])
+        main([*SMALL, *arguments])
     assert exit_.value.code == 2
     assert arguments[0].removeprefix("-") in capsys.readouterr().err
 
@@ -164,7 +168,7 @@ def test_what_cannot_be_parsed_exits_with_2(arguments, capsys):
 def test_data_that_cannot_be_had_exit_with_1(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("LOSSBOOK_DATA", str(tmp_path))
     monkeypatch.setattr("lossbook.data.mnist._cache_folder", lambda: tmp_path / "cache")
-    assert train.main(["--source", "full", "--quiet"]) == 1
+    assert main(["--source", "full", "--quiet"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "the full MNIST cannot be had" in captured.err
@@ -177,9 +181,9 @@ def test_the_sample_is_read_more_often(monkeypatch, capsys):
         seen.append(settings.epochs)
         return train.Run(CNN(), [], 0.0)
 
-    monkeypatch.setattr(train, "train", train_nothing)
-    assert train.main(["--source", "sample"]) == 0
-    assert train.main(["--source", "sample", "--epochs", "3"]) == 0
+    monkeypatch.setattr(command_line, "train", train_nothing)
+    assert main(["--source", "sample"]) == 0
+    assert main(["--source", "sample", "--epochs", "3"]) == 0
     assert seen == [train.EPOCHS["sample"], 3]
     assert result_of(capsys)["epochs"] == 3
 
@@ -202,9 +206,11 @@ def test_quiet_is_quiet_and_a_bar_is_not(digits, settings, capsys):
     [
         ({"loss": "dice_roll"}, ValueError, "loss must be one of .*softmax_cross_entropy"),
         ({"optimizer": "rmsprop"}, ValueError, "optimizer must be one of adam, adamw, sgd"),
-        ({"epochs": 1.5}, ValueError, "epochs must be an integer of at least 1, got 1.5"),
-        ({"epochs": True}, ValueError, "epochs must be an integer"),
-        ({"seed": "0"}, ValueError, "seed must be an integer"),
+        ({"epochs": 1.5}, TypeError, "epochs must be an integer of at least 1, got 1.5"),
+        ({"epochs": True}, TypeError, "epochs must be an integer"),
+        ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1, got 0"),
+        ({"seed": "0"}, TypeError, "seed must be an integer"),
+        ({"seed": -1}, ValueError, "seed must be an integer of at least 0, got -1"),
         ({"lr": "0.1"}, TypeError, "lr must be a number"),
         ({"lr": -0.1}, ValueError, "lr must be a number"),
     ],
@@ -243,7 +249,7 @@ def test_images_become_numbers_from_0_to_1():
 def test_outputs_and_ids_are_read_as_the_loss_wants_them(name):
     outputs, ids = torch.tensor([[0.0, 2.0, 0.0]]), torch.tensor([1])
     prediction, target = train.read_outputs(LOSSES[name], outputs, ids)
-    kind = LOSSES[name].prediction
+    kind = LOSSES[name].prediction.name
     expected = [[0.0, 1.0, 0.0]]
     if kind == "class logits":
         expected = [1]
@@ -277,7 +283,7 @@ def test_each_epoch_has_its_own_order_and_the_seed_decides_it(digits, monkeypatc
         seen.append(ids)
         return torch.tensor(0.0), torch.zeros(len(ids), 10), state
 
-    monkeypatch.setattr(train, "training_step", look)
+    monkeypatch.setattr(trainer, "training_step", look)
     for seed in (0, 0, 1):
         train.train(*digits, train.Settings(epochs=2, seed=seed), progress=False)
     epochs = [torch.cat(seen[i : i + 5]) for i in range(0, 30, 5)]
@@ -318,22 +324,88 @@ def test_every_optimiser_learns(optimizer, digits):
     assert {f"validation_{key}": number for key, number in measured.items()}.items() <= last.items()
 
 
-@pytest.mark.parametrize("batch_size", [1, 64])
-def test_the_curve_averages_stretches_of_the_epoch(batch_size, digits):
+@pytest.mark.parametrize(
+    ("batch_size", "examples"),
+    [
+        (64, [64]),
+        (24, [24, 24, 16]),
+        # 64 steps are split into four stretches of 4 and sixteen of 3.
+        (1, [4] * 4 + [3] * 16),
+    ],
+)
+def test_the_curve_averages_stretches_of_the_epoch(batch_size, examples, digits):
     images, labels = digits[0][:64], digits[1][:64]
     settings = train.Settings(epochs=1, batch_size=batch_size)
     (row,) = train.train(images, labels, settings, progress=False).history
-    assert len(row["train_curve"]) == min(64 // batch_size, train.CURVE_POINTS)
-    # 64 steps are split into four stretches of 4 and sixteen of 3.
-    lengths = [4] * 4 + [3] * 16 if batch_size == 1 else [1]
+    assert len(row["train_curve"]) == len(examples) <= trainer.CURVE_POINTS
     # The same numbers, added in another order.
-    mean = np.average(row["train_curve"], weights=lengths)
+    mean = np.average(row["train_curve"], weights=examples)
     assert mean == pytest.approx(row["train_loss"], rel=1e-13)
+
+
+def test_a_short_batch_is_averaged_over_its_own_examples(digits, monkeypatch):
+    taken = []
+
+    class Still(SGD):
+        """Makes no step, and notes down the gradients."""
+
+        def update(self, params, grads, state):
+            taken.append(grads)
+            return params, state
+
+    monkeypatch.setattr(train.Settings, "build_optimizer", lambda self, steps: Still(0.1))
+    settings = train.Settings(epochs=1, batch_size=200)
+    run = train.train(*digits, settings, progress=False)
+    order = np.random.default_rng([0, 0]).permutation(300)
+    inputs, ids = train.as_inputs(digits[0]), torch.from_numpy(digits[1]).long()
+    for grads, batch in zip(taken, (order[:200], order[200:]), strict=True):
+        loss = torch.nn.functional.cross_entropy(run.network(inputs[batch]), ids[batch])
+        expected = torch.autograd.grad(loss, list(run.network.parameters()))
+        for ours, theirs in zip(grads.values(), expected, strict=True):
+            # Sums of some 1e5 float32 products that partly cancel, against the largest of them.
+            atol = 1e-5 * theirs.abs().max().item()
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "options"),
+    [
+        ("sgd", SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.0}),
+        ("adam", Adam, {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}),
+        ("adamw", AdamW, {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01}),
+    ],
+)
+def test_a_name_stands_for_one_optimiser_under_one_cycle(name, kind, options):
+    built = train.Settings(optimizer=name, lr=0.2).build_optimizer(40)
+    assert type(built) is kind
+    assert {key: getattr(built, key) for key in options} == options
+    rate = one_cycle(0.2, 40)
+    assert [built.lr(step) for step in range(40)] == [rate(step) for step in range(40)]
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_the_cycle_spans_all_steps_of_the_run(steps, digits, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        train.Settings, "build_optimizer", lambda self, steps: asked.append(steps) or SGD(0.1)
+    )
+    settings = train.Settings(epochs=2, batch_size=64 if steps == 5 else 300)
+    train.train(*digits, settings, progress=False)
+    assert asked == [2 * steps]
+
+
+def test_settings_take_the_integers_of_numpy():
+    settings = train.Settings(epochs=np.int64(2), batch_size=np.uint8(200), seed=np.int32(1))
+    assert settings == train.Settings(epochs=2, batch_size=200, seed=1)
+    # A checkpoint names the settings in JSON, which has no numbers of NumPy.
+    assert json.loads(json.dumps(dataclasses.asdict(settings)))["batch_size"] == 200
 
 
 def test_training_takes_the_books_gradient(digits, monkeypatch):
     right = LOSSES["softmax_cross_entropy"]
-    upside_down = dataclasses.replace(right, gradient=lambda *a, **k: -right.gradient(*a, **k))
+    upside_down = dataclasses.replace(
+        right, gradient=lambda *a, **k: -right.gradient(*a, **k), joint=None
+    )
     monkeypatch.setitem(LOSSES, "softmax_cross_entropy", upside_down)
     settings = train.Settings(optimizer="sgd", epochs=2, lr=0.01)
     run = train.train(*digits, settings, progress=False)
@@ -357,7 +429,7 @@ def test_a_rate_far_too_large_says_so(digits, capsys):
     with pytest.raises(FloatingPointError, match=r"in epoch 1 with lr=1000000\.0; try a smaller"):
         train.train(*digits, settings, progress=False)
     options = ("--loss", "squared_error", "--optimizer", "sgd", "--lr", "1e6", "--epochs", "2")
-    assert train.main([*SMALL, *options]) == 1
+    assert main([*SMALL, *options]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
@@ -374,7 +446,7 @@ def test_a_stopped_run_resumes_as_if_unbroken(optimizer, steps, digits, tmp_path
     options = {"validation": (digits[0][:50], digits[1][:50]), "progress": False}
     unbroken = train.train(*digits, settings, out=tmp_path / "unbroken", **options)
     with monkeypatch.context() as patch:
-        stop_after(patch, "training_step", steps)
+        stop_after(patch, trainer, "training_step", steps)
         with pytest.raises(Stopped):
             train.train(*digits, settings, out=tmp_path / "broken", **options)
     resumed = train.train(*digits, settings, out=tmp_path / "broken", resume=True, **options)
@@ -389,7 +461,7 @@ def test_a_stopped_run_resumes_as_if_unbroken(optimizer, steps, digits, tmp_path
 def test_stopped_before_any_write_it_resumes(writes, digits, settings, tmp_path, monkeypatch):
     unbroken = train.train(*digits, settings, progress=False)
     with monkeypatch.context() as patch:
-        stop_after(patch, "write_atomically", writes)
+        stop_after(patch, store, "write_atomically", writes)
         with pytest.raises(Stopped):
             train.train(*digits, settings, out=tmp_path, progress=False)
     resumed = train.train(*digits, settings, out=tmp_path, resume=True, progress=False)
@@ -400,7 +472,7 @@ def test_stopped_before_any_write_it_resumes(writes, digits, settings, tmp_path,
 
 def test_a_killed_process_resumes_as_if_unbroken(tmp_path, capsys):
     arguments = (*SMALL, "--epochs", "12", "--optimizer", "sgd")
-    assert train.main([*arguments, "--out", str(tmp_path / "unbroken")]) == 0
+    assert main([*arguments, "--out", str(tmp_path / "unbroken")]) == 0
     unbroken = result_of(capsys)
 
     folder = tmp_path / "broken"
@@ -416,26 +488,26 @@ def test_a_killed_process_resumes_as_if_unbroken(tmp_path, capsys):
     for unfinished in folder.glob("*.tmp"):
         unfinished.unlink()
 
-    assert train.main([*arguments, "--out", str(folder), "--resume"]) == 0
+    assert main([*arguments, "--out", str(folder), "--resume"]) == 0
     assert result_of(capsys) | {"train_seconds": 0} == unbroken | {"train_seconds": 0}
     assert_same_files(folder, tmp_path / "unbroken")
 
 
 def test_a_finished_run_is_only_evaluated(tmp_path, monkeypatch, capsys):
     arguments = [*SMALL, "--epochs", "1", "--out", str(tmp_path)]
-    assert train.main(arguments) == 0
+    assert main(arguments) == 0
     first = result_of(capsys)
-    stop_after(monkeypatch, "training_step", 0)
-    assert train.main([*arguments, "--resume"]) == 0
+    stop_after(monkeypatch, trainer, "training_step", 0)
+    assert main([*arguments, "--resume"]) == 0
     assert result_of(capsys) == first
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path, capsys):
     arguments = [*SMALL, "--epochs", "1", "--out", str(tmp_path)]
-    assert train.main(arguments) == 0
+    assert main(arguments) == 0
     before = (tmp_path / "checkpoint.safetensors").read_bytes()
     capsys.readouterr()
-    assert train.main(arguments) == 1
+    assert main(arguments) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "already holds a run; resume it with --resume" in captured.err
@@ -456,7 +528,7 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path, capsys):
 )
 def test_a_run_of_other_settings_is_not_resumed(arguments, message, finished, capsys):
     options = [*SMALL, "--epochs", "2", "--out", str(finished), "--resume", *arguments]
-    assert train.main(options) == 1
+    assert main(options) == 1
     assert message in capsys.readouterr().err
 
 
@@ -464,7 +536,7 @@ def test_a_run_of_other_settings_is_not_resumed(arguments, message, finished, ca
 def finished(tmp_path_factory):
     """The folder of a finished run, to be read only."""
     folder = tmp_path_factory.mktemp("finished")
-    assert train.main([*SMALL, "--epochs", "2", "--out", str(folder)]) == 0
+    assert main([*SMALL, "--epochs", "2", "--out", str(folder)]) == 0
     return folder
 
 
@@ -503,15 +575,15 @@ def test_resuming_needs_a_folder(digits, settings):
 
 def test_a_folder_that_cannot_be_made_is_found_out_before_training(tmp_path, monkeypatch, capsys):
     (tmp_path / "file").write_text("")
-    stop_after(monkeypatch, "training_step", 0)
-    assert train.main([*SMALL, "--out", str(tmp_path / "file")]) == 1
+    stop_after(monkeypatch, trainer, "training_step", 0)
+    assert main([*SMALL, "--out", str(tmp_path / "file")]) == 1
     assert "file" in capsys.readouterr().err
 
 
 def test_a_write_is_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "metrics.jsonl"
-    train.write_atomically(path, b"old")
-    train.write_atomically(path, b"new")
+    store.write_atomically(path, b"old")
+    store.write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -522,7 +594,7 @@ def test_a_write_is_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="no space left"):
-        train.write_atomically(path, b"newer")
+        store.write_atomically(path, b"newer")
     assert path.read_text() == "new"
 
 
@@ -531,5 +603,5 @@ def test_a_write_is_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def test_the_sample_reaches_96_percent(capsys):
     # The slowest test: 20 epochs over 4,000 digits, 25 s where nothing else runs.
-    assert train.main(["--source", "sample", "--optimizer", "adam", "--quiet"]) == 0
+    assert main(["--source", "sample", "--optimizer", "adam", "--quiet"]) == 0
     assert result_of(capsys)["test_accuracy"] >= 0.96

@@ -1,13 +1,10 @@
-"""What every study shares: the fingerprint of its code, and how its results are stored."""
+"""What every study shares: how its runs are made, stored, and found to be stale."""
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import inspect
 import json
 import os
-import textwrap
+import zlib
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import import_module, metadata
 from pathlib import Path
@@ -15,36 +12,16 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from lossbook.train import write_atomically
+from lossbook.experiments.trial import TOLERANCE, difference, trial_conditions
+from lossbook.train.store import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "book" / "results"
 UNFINISHED = ROOT / "_build" / "experiments"
 
 
-def fingerprint(objects):
-    """A hash of what the code of some modules, classes and functions does.
-
-    Comments, docstrings and layout do not count: changing them leaves every result what it was.
-
-    Examples
-    --------
-    >>> fingerprint([fingerprint]) == fingerprint([fingerprint, load])
-    False
-    """
-    digest = hashlib.sha256()
-    for thing in objects:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list) and body and _is_docstring(body[0]):
-                del body[0]
-        digest.update(ast.dump(tree).encode())
-    return digest.hexdigest()[:16]
-
-
 def load(name):
-    """The stored study called `name`: a dict with ``code``, ``versions`` and ``runs``.
+    """The stored study called `name`: a dict with ``versions``, ``trial`` and ``runs``.
 
     Each run is a dict of its ``settings`` and ``results``.
 
@@ -59,27 +36,41 @@ def load(name):
     return json.loads(path.read_text())
 
 
+def make_trial(name):
+    """The trial of a study with the code as it stands, as JSON gives it back."""
+    with trial_conditions():
+        return json.loads(json.dumps(_module(name).trial()))
+
+
 def is_current(name):
-    """Whether the stored results of a study were made by the code as it stands."""
-    return load(name)["code"] == _code(_module(name))
+    """Whether the code as it stands computes what the stored results were computed with."""
+    return _agree(load(name)["trial"], make_trial(name))
+
+
+def record_trial(name):
+    """Store the trial of the code as it stands beside the runs that are stored; make none."""
+    stored = load(name)
+    return _store(name, stored["versions"], make_trial(name), stored["runs"])
 
 
 def perform(name):
     """Run a study and store it; a study that was stopped goes on where it was."""
     study = _module(name)
-    code = _code(study)
-    UNFINISHED.mkdir(parents=True, exist_ok=True)
-    journal = UNFINISHED / f"{name}-{code}.jsonl"
-    journal.touch()
+    versions = {package: metadata.version(package) for package in ("numpy", "torch")}
+    # Made in a process of its own: this one is going to be forked, and torch bears that only as
+    # long as it has not been at work.
+    with _pool() as pool:
+        trial = pool.submit(make_trial, name).result()
+    journal = _journal(name, versions, trial)
     # A line without its end was being written when the study was stopped: that run is made again.
-    lines = [line for line in journal.read_text().splitlines(True) if line.endswith("\n")]
-    write_atomically(journal, "".join(lines).encode())
+    heading, *lines = (s for s in journal.read_text().splitlines(True) if s.endswith("\n"))
+    write_atomically(journal, "".join([heading, *lines]).encode())
     done = [json.loads(line) for line in lines]
     with tqdm(desc=name, unit="run", initial=len(done)) as bar:
         while planned := [s for s in study.plan(done) if s not in [d["settings"] for d in done]]:
             bar.total = len(done) + len(planned)
             bar.refresh()
-            pool = ProcessPoolExecutor(os.cpu_count(), initializer=_use_one_thread)
+            pool = _pool()
             try:
                 runs = {pool.submit(study.run, settings): settings for settings in planned}
                 for future in as_completed(runs):
@@ -91,24 +82,43 @@ def perform(name):
             finally:
                 # After a failure nobody would collect what the runs still waiting bring.
                 pool.shutdown(cancel_futures=True)
-    versions = {package: metadata.version(package) for package in ("numpy", "torch")}
-    # Runs end in any order; sorted, the same study writes the same file. The journal may also hold
-    # runs that an earlier plan asked for.
+    # The journal may also hold runs that an earlier plan asked for.
     planned = study.plan(done)
-    kept = [entry for entry in done if entry["settings"] in planned]
-    runs = ",\n".join(sorted(json.dumps(entry) for entry in kept))
+    return _store(name, versions, trial, [e for e in done if e["settings"] in planned])
+
+
+def _journal(name, versions, trial):
+    """The journal of runs that were made with these numerics, a new one if there is none."""
+    UNFINISHED.mkdir(parents=True, exist_ok=True)
+    for journal in sorted(UNFINISHED.glob(f"{name}-*.jsonl")):
+        heading = json.loads(journal.read_text().partition("\n")[0])
+        if heading["versions"] == versions and _agree(heading["trial"], trial):
+            return journal
+    heading = (json.dumps({"versions": versions, "trial": trial}) + "\n").encode()
+    journal = UNFINISHED / f"{name}-{zlib.crc32(heading):08x}.jsonl"
+    write_atomically(journal, heading)
+    return journal
+
+
+def _store(name, versions, trial, runs):
+    # Runs end in any order; sorted, the same study writes the same file.
+    lines = ",\n".join(sorted(map(json.dumps, runs)))
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
     text = (
-        f'{{"study": "{name}", "code": "{code}", "versions": {json.dumps(versions)}, '
-        f'"runs": [\n{runs}\n]}}\n'
+        f'{{"study": "{name}", "versions": {json.dumps(versions)},\n'
+        f'"trial": {json.dumps(trial)},\n"runs": [\n{lines}\n]}}\n'
     )
     write_atomically(path, text.encode())
     return path
 
 
-def _code(study):
-    return fingerprint((*study.CODE, study.run))
+def _agree(one, other):
+    return difference(one, other) <= TOLERANCE
+
+
+def _pool():
+    return ProcessPoolExecutor(os.cpu_count(), initializer=_use_one_thread)
 
 
 def _use_one_thread():
@@ -118,11 +128,3 @@ def _use_one_thread():
 
 def _module(name):
     return import_module(f"lossbook.experiments.{name}")
-
-
-def _is_docstring(node):
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )

@@ -1,15 +1,13 @@
-"""Comparison: how sure one can be of a mean over seeds, of a difference, of a fraction.
+"""Intervals: how sure one can be of a mean over seeds, of a difference, of a fraction.
 
 A single training run is a single draw. These functions say what several draws allow one to claim.
 """
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
 
 from lossbook import checks
 
@@ -70,11 +68,7 @@ def mean_interval(values, /, level=0.95):
     >>> tuple(round(number, 3) for number in interval)
     (99.0, 98.804, 99.196)
     """
-    values = _draws("values", values)
-    level = _level(level)
-    mean = float(np.mean(values))
-    half_width = float(special.stdtrit(len(values) - 1, (1 + level) / 2)) * _standard_error(values)
-    return Interval(mean, mean - half_width, mean + half_width)
+    return Interval(*_student(_draws("values", values), _level(level))[:3])
 
 
 def paired_difference(a, b, /, level=0.95):
@@ -83,7 +77,8 @@ def paired_difference(a, b, /, level=0.95):
     Pairing takes out what both runs of a pair share, the seed and so the batches, the initial
     weights; what is left varies less than `a` and `b` do. With differences d, the p-value is that
     of :math:`t = \bar d / (s_d / \sqrt n)` on n - 1 degrees of freedom. Where all differences are
-    equal, the interval is a point and the p-value 0, or undefined and NaN if they are all 0.
+    equal, the interval is a point and the p-value 0, or undefined and NaN if they are all 0. Where
+    they are equal but for rounding, SciPy warns that their spread says nothing.
 
     Parameters
     ----------
@@ -103,11 +98,7 @@ def paired_difference(a, b, /, level=0.95):
     (0.2, -0.048, 0.448, 0.074)
     """
     a, b = _draws("a", a), _draws("b", b)
-    differences = a - checks.same_shape("b", b, "a", a)
-    interval = mean_interval(differences, level)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.divide(interval.estimate, _standard_error(differences))
-    return PairedDifference(*interval, float(2 * special.stdtr(len(a) - 1, -np.abs(t))))
+    return _student(a - checks.same_shape("b", b, "a", a), _level(level))
 
 
 def wilson_interval(successes, n, /, level=0.95):
@@ -135,21 +126,12 @@ def wilson_interval(successes, n, /, level=0.95):
     >>> tuple(round(number, 4) for number in wilson_interval(9900, 10_000))
     (0.99, 0.9879, 0.9918)
     """
-    for name, value in (("successes", successes), ("n", n)):
-        if not isinstance(value, Integral) or isinstance(value, bool):
-            raise TypeError(f"{name} must be an integer, got {value!r}")
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
-    if not 0 <= successes <= n:
-        raise ValueError(f"successes must lie in [0, {n}], got {successes}")
-    n, fraction = int(n), int(successes) / int(n)
-    z = float(special.ndtri((1 + _level(level)) / 2))
-    centre = fraction + z**2 / (2 * n)
-    reach = z * (fraction * (1 - fraction) / n + z**2 / (4 * n**2)) ** 0.5
-    # Exact at the ends, where rounding would leave a speck outside [0, 1].
-    low = 0.0 if successes == 0 else (centre - reach) / (1 + z**2 / n)
-    high = 1.0 if successes == n else (centre + reach) / (1 + z**2 / n)
-    return Interval(fraction, low, high)
+    from scipy import stats
+
+    n = checks.count("n", n)
+    successes = checks.count("successes", successes, 0, n)
+    ends = stats.binomtest(successes, n).proportion_ci(_level(level), method="wilson")
+    return Interval(successes / n, float(ends.low), float(ends.high))
 
 
 def holm(p_values, /):
@@ -185,28 +167,6 @@ def holm(p_values, /):
     adjusted = np.empty_like(p_values)
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(scaled))
     return adjusted
-
-
-def _draws(name, values, least=2):
-    values = np.asarray(values)
-    if values.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must hold real numbers, got dtype {values.dtype}")
-    if values.ndim != 1 or len(values) < least:
-        raise ValueError(
-            f"{name} must have one dimension and at least {least} "
-            f"value{'s' if least > 1 else ''}, got shape {values.shape}"
-        )
-    return values.astype(np.float64)
-
-
-def _level(level):
-    return checks.number("level", level, 0, 1, open_low=True, open_high=True)
-
-
-def _standard_error(values):
-    # Equal values have no spread, though their rounded mean may miss them by a bit.
-    spread = 0.0 if np.all(values == values[0]) else np.std(values, ddof=1)
-    return float(spread / np.sqrt(len(values)))
 
 
 def two_way_interval(table, /, level=0.95, *, resamples=1000, seed=0):
@@ -247,7 +207,7 @@ def two_way_interval(table, /, level=0.95, *, resamples=1000, seed=0):
         )
     table = table.astype(np.float64)
     level = _level(level)
-    checks.number("resamples", resamples, 100)
+    resamples = checks.count("resamples", resamples, 100)
     rng = np.random.default_rng(seed)
     seeds, examples = table.shape
     # How often each row and each column is drawn is all that the mean needs.
@@ -256,6 +216,35 @@ def two_way_interval(table, /, level=0.95, *, resamples=1000, seed=0):
     means = np.sum((rows @ table) * columns, axis=1) / table.size
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(table.mean()), float(low), float(high))
+
+
+def _draws(name, values, least=2):
+    values = np.asarray(values)
+    if values.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {values.dtype}")
+    if values.ndim != 1 or len(values) < least:
+        raise ValueError(
+            f"{name} must have one dimension and at least {least} "
+            f"value{'s' if least > 1 else ''}, got shape {values.shape}"
+        )
+    return values.astype(np.float64)
+
+
+def _level(level):
+    return checks.number("level", level, 0, 1, open_low=True, open_high=True)
+
+
+def _student(values, level):
+    """Student's interval and test for the mean of a normal population."""
+    from scipy import stats
+
+    mean = float(np.mean(values))
+    if np.all(values == values[0]):
+        # No spread, though the rounded mean may miss the values by a bit: SciPy would make one of
+        # that, and divide 0 by 0 where there is none.
+        return PairedDifference(mean, mean, mean, 0.0 if mean else float("nan"))
+    test = stats.ttest_1samp(values, 0.0)
+    return PairedDifference(mean, *map(float, (*test.confidence_interval(level), test.pvalue)))
 
 
 def _formatted(interval, spec):

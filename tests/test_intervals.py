@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lossbook.comparison import holm, mean_interval, paired_difference, wilson_interval
+from lossbook.intervals import (
+    Interval,
+    PairedDifference,
+    holm,
+    mean_interval,
+    paired_difference,
+    two_way_interval,
+    wilson_interval,
+)
 
 # A busy machine may pause in the middle of any example.
 unhurried = settings(deadline=None)
@@ -55,6 +63,60 @@ def test_wilson_interval_is_exact_at_the_ends():
         assert wilson_interval(0, n).high > 0.0
 
 
+def test_counts_may_be_of_any_integer_type():
+    # 300 * 300 overflows int16, and 9 * 30 overflows uint8.
+    assert wilson_interval(np.int16(150), np.int16(300)) == wilson_interval(150, 300)
+    assert wilson_interval(np.uint8(9), np.uint8(30)) == wilson_interval(9, 30)
+    table = np.eye(3)
+    assert two_way_interval(table, resamples=np.int64(200)) == two_way_interval(
+        table, resamples=200
+    )
+
+
+def test_two_way_interval_is_the_bootstrap_written_out():
+    rng = np.random.default_rng(3)
+    table = rng.normal(size=(4, 6)) + rng.normal(size=(4, 1)) + rng.normal(size=6)
+    means = []
+    for _ in range(20_000):
+        rows, columns = rng.integers(0, 4, 4), rng.integers(0, 6, 6)
+        means.append(table[np.ix_(rows, columns)].mean())
+    for level in (0.5, 0.9):
+        result = two_way_interval(table, level, resamples=20_000)
+        assert result.estimate == table.mean()
+        expected = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+        # A quantile of 20,000 draws has a standard error of sqrt(p (1 - p) / 20,000) over the
+        # density there, at most 0.015 of the spread for these levels: four of them on both sides.
+        assert result[1:] == pytest.approx(expected, abs=0.09 * np.std(means))
+
+
+def test_two_way_interval_varies_with_seeds_and_with_examples():
+    rng = np.random.default_rng(0)
+    by_seed = np.repeat(rng.normal(size=(5, 1)), 400, axis=1)
+    by_example = np.repeat(rng.normal(size=(1, 400)), 5, axis=0)
+    for table, spread, n in (
+        (by_seed, by_seed[:, 0].std(), 5),
+        (by_example, by_example[0].std(), 400),
+    ):
+        interval = two_way_interval(table, resamples=4000)
+        # 1.96 standard errors each way, of a bootstrap that is not quite normal for 5 values.
+        width = 2 * 1.96 * spread / np.sqrt(n)
+        assert interval.high - interval.low == pytest.approx(width, rel=0.15)
+    assert two_way_interval(np.full((2, 3), 0.25)) == (0.25, 0.25, 0.25)
+
+
+def test_two_way_interval_is_its_seed():
+    table = np.random.default_rng(1).normal(size=(3, 50))
+    assert two_way_interval(table) == two_way_interval(table, seed=0)
+    assert two_way_interval(table) != two_way_interval(table, seed=1)
+    right = table > 0
+    assert two_way_interval(right) == two_way_interval(right.astype(np.int8))
+
+
+@pytest.mark.parametrize("interval", [Interval(1, 0, 2), PairedDifference(1, 0, 2, 0.5)])
+def test_an_interval_formats_all_its_numbers(interval):
+    assert f"{interval:+.1f}" == "+1.0 (+0.0 to +2.0)"
+
+
 @unhurried
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=6))
 def test_holm_is_the_closed_bonferroni_test(hundredths):
@@ -85,6 +147,13 @@ def test_equal_draws_give_a_point():
     assert math.isnan(same.p_value)
 
 
+def test_differences_equal_but_for_rounding_are_warned_of():
+    with pytest.warns(RuntimeWarning, match="nearly identical"):
+        result = paired_difference([0.9, 0.8, 0.7], [0.8, 0.7, 0.6])
+    # Units in the last place of numbers below 1.
+    assert result[:3] == pytest.approx((0.1, 0.1, 0.1), abs=1e-15)
+
+
 def test_the_interval_covers_as_often_as_it_says():
     generator = np.random.default_rng(0)
     hits = 0
@@ -112,11 +181,21 @@ def test_nan_in_gives_nan_out():
         (lambda: mean_interval([1.0, 2.0], 1.0), ValueError, "level must be .* got 1.0"),
         (lambda: paired_difference([1.0, 2.0], [1.0]), ValueError, "^b must have"),
         (lambda: paired_difference([1.0, 2.0], [1.0, 2.0, 3.0]), ValueError, "b has shape"),
-        (lambda: wilson_interval(3, 2), ValueError, r"successes must lie in \[0, 2\], got 3"),
-        (lambda: wilson_interval(-1, 2), ValueError, r"successes must lie in \[0, 2\], got -1"),
-        (lambda: wilson_interval(0, 0), ValueError, "n must be at least 1, got 0"),
-        (lambda: wilson_interval(0.99, 10), TypeError, "successes must be an integer, got 0.99"),
+        (lambda: wilson_interval(3, 2), ValueError, r"successes must be .* in \[0, 2\], got 3"),
+        (lambda: wilson_interval(-1, 2), ValueError, r"successes must be .* in \[0, 2\], got -1"),
+        (lambda: wilson_interval(0, 0), ValueError, "n must be an integer of at least 1, got 0"),
+        (lambda: wilson_interval(0.99, 10), TypeError, "successes must be an integer .* got 0.99"),
         (lambda: wilson_interval(1, 2, 0.0), ValueError, "level must be"),
+        (
+            lambda: two_way_interval([1.0, 2.0]),
+            ValueError,
+            r"shape \(seeds, examples\).* got \(2,\)",
+        ),
+        (lambda: two_way_interval([[1.0, 2.0]]), ValueError, r"2 of each, got \(1, 2\)"),
+        (lambda: two_way_interval([["a", "b"]] * 2), TypeError, "table must hold booleans or real"),
+        (lambda: two_way_interval(np.eye(2), 1.0), ValueError, "level must be .* got 1.0"),
+        (lambda: two_way_interval(np.eye(2), resamples=99), ValueError, "at least 100, got 99"),
+        (lambda: two_way_interval(np.eye(2), resamples=1e3), TypeError, "resamples .* got 1000.0"),
         (lambda: holm([]), ValueError, "p_values must have .* at least 1 value,"),
         (lambda: holm([0.5, 1.5]), ValueError, r"p_values must lie in \[0, 1\], got 1.5"),
     ],

@@ -1,0 +1,114 @@
+"""The trainer: epochs of steps, what is measured after each, and the way to go on after a stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from lossbook.torch import CNN
+from lossbook.train.evaluation import evaluate
+from lossbook.train.step import as_inputs, objective, training_step
+from lossbook.train.store import Store
+
+#: In how many stretches of an epoch the training loss is averaged for the learning curve.
+CURVE_POINTS = 20
+
+
+@dataclass
+class Run:
+    """A trained network, what was measured after each epoch, and the seconds spent in training."""
+
+    network: CNN
+    history: list[dict]
+    train_seconds: float
+
+
+def train(images, labels, settings, *, validation=None, out=None, resume=False, progress=True):
+    """Train a CNN on images and labels as :func:`lossbook.data.load_mnist` gives them.
+
+    Parameters
+    ----------
+    settings : Settings
+    validation : (images, labels) or None; where given, measured after each epoch
+    out : folder or None; where given, ``metrics.jsonl`` and ``checkpoint.safetensors`` are written
+        to it after each epoch, each whole or not at all
+    resume : whether to go on from the checkpoint in `out`, if there is one
+    progress : whether to show a progress bar
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        If images and labels differ in number, or `out` holds a run of other settings or data, or
+        holds any and `resume` is false.
+    FloatingPointError
+        If the loss becomes infinite or NaN: with another rate it might not.
+    """
+    if not 0 < len(images) == len(labels):
+        raise ValueError(
+            "images and labels must be equal in number and at least one, "
+            f"got {len(images)} and {len(labels)}"
+        )
+    if resume and out is None:
+        raise ValueError("resume=True needs out, the folder to resume from")
+    network = CNN(settings.seed).to(memory_format=torch.channels_last)
+    inputs, ids = as_inputs(images), torch.from_numpy(labels)
+    batches = math.ceil(len(ids) / settings.batch_size)
+    optimiser = settings.build_optimizer(settings.epochs * batches)
+    state = optimiser.init({key: w.detach() for key, w in network.named_parameters()})
+    loss, history, seconds = objective(settings.loss), [], 0.0
+    store = Store(out, settings, images, labels) if out is not None else None
+    if store:
+        state, history, seconds = store.restore(network, state, resume)
+
+    for epoch in range(len(history), settings.epochs):
+        start = time.perf_counter()
+        order = np.random.default_rng([settings.seed, epoch]).permutation(len(ids))
+        total, correct, curve = 0.0, 0, []
+        with tqdm(
+            range(0, len(ids), settings.batch_size),
+            desc=f"epoch {epoch + 1}/{settings.epochs}",
+            disable=not progress,
+            leave=epoch + 1 == settings.epochs,
+        ) as bar:
+            for first in bar:
+                batch = torch.from_numpy(order[first : first + settings.batch_size])
+                value, outputs, state = training_step(
+                    network, loss, optimiser, state, inputs[batch], ids[batch]
+                )
+                curve.append(value.item())
+                total += value.item() * len(batch)
+                correct += (outputs.argmax(-1) == ids[batch]).sum().item()
+                if not math.isfinite(total):
+                    raise FloatingPointError(
+                        f"the loss became {value.item()} in epoch {epoch + 1} with "
+                        f"lr={settings.lr}; try a smaller one"
+                    )
+                seen = min(first + settings.batch_size, len(ids))
+                bar.set_postfix(
+                    loss=f"{total / seen:.4f}", accuracy=f"{correct / seen:.4f}", refresh=False
+                )
+        seconds += time.perf_counter() - start
+        row = {
+            "epoch": epoch + 1,
+            "train_loss": total / len(ids),
+            "train_accuracy": correct / len(ids),
+            "train_curve": [
+                float(part.mean()) for part in np.array_split(curve, min(CURVE_POINTS, batches))
+            ],
+        }
+        if validation is not None:
+            measured = evaluate(network, settings.loss, *validation)
+            row |= {f"validation_{key}": number for key, number in measured.items()}
+        history.append(row)
+        if store:
+            store.save(network, state, history, seconds)
+    return Run(network, history, seconds)
