@@ -140,7 +140,7 @@ RIGHT = {
         "proved",
     ),
     "a condition that needs more digits": (
-        [2 * x, cut(x, (x > 0) & (COARSE - x**2 > TINY), 2 * x)],
+        [2 * x, cut(x, (x > Rational(3, 2)) & (COARSE - x**2 > TINY), 2 * x)],
         {"domain": MODERATE},
         "proved",
     ),
