@@ -140,7 +140,7 @@ RIGHT = {
         "proved",
     ),
     "a condition that needs more digits": (
-        [2 * x, cut(x, (x > 0) & (COARSE - x**2 > TINY), 2 * x)],
+        [2 * x, cut(x, (x > Rational(3, 2)) & (COARSE - x**2 > TINY), 2 * x)],
         {"domain": MODERATE},
         "proved",
     ),
@@ -414,7 +414,7 @@ def test_message_has_the_digits_that_show_the_difference():
     assert found[1] != found[2]
 
 
-# What is false in these lies where no point is tried, or is smaller than the trial can tell.
+# What is false in these lies where no point is tried or no value is real, or is too small to see.
 FALSE = {
     "the corner of two sets with a low end": lambda: chain(
         [x, cut(5, x + y <= 2)], domain={x: WITH_LOW_END, y: WITH_LOW_END}
