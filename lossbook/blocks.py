@@ -71,12 +71,10 @@ def _rows(prediction, axes):
     here = is_numpy_array(prediction) or (
         is_torch_array(prediction) and device(prediction).type == "cpu"
     )
-    row = math.prod(prediction.shape[axes:]) * _bytes(prediction.dtype)
-    return max(1, BYTES // row) if here and row else math.inf
-
-
-def _bytes(dtype):
-    return dtype.itemsize
+    if not here:
+        return math.inf
+    row = math.prod(prediction.shape[axes:]) * prediction.dtype.itemsize
+    return max(1, BYTES // row) if row else math.inf
 
 
 def _on_all_cores(work, firsts, threads):
