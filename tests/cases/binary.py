@@ -84,9 +84,7 @@ CASES = {
     ),
     "sigmoid_binary_cross_entropy": Case(
         value=lambda z, y, pos_weight: [pos_weight * y * softplus(-z), (1 - y) * softplus(z)],
-        gradient=lambda z, y, pos_weight: [
-            [(1 - y) * sigmoid(z), -pos_weight * y * sigmoid(-z)]
-        ],
+        gradient=lambda z, y, pos_weight: [[(1 - y) * sigmoid(z), -pos_weight * y * sigmoid(-z)]],
         measures=("exact", "terms"),  # pull to 1 against pull to 0
         torch=torch_cross_entropy,
         moderate={"pos_weight": 3.0},

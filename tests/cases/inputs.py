@@ -43,8 +43,10 @@ def strategy(space):
         return numbers(low, high, (EXAMPLES, space.length))
     if isinstance(space, ClassRow):
         rows = (EXAMPLES, CLASSES)
-        return numbers(low, high, rows) if math.isinf(space.low) else numbers(0.01, 1, rows).map(
-            lambda array: array / array.sum(axis=-1, keepdims=True)
+        return (
+            numbers(low, high, rows)
+            if math.isinf(space.low)
+            else numbers(0.01, 1, rows).map(lambda array: array / array.sum(axis=-1, keepdims=True))
         )
     # A probability that is predicted stays away from the ends, where a slope may be infinite.
     margin = 0.01 if math.isfinite(space.high) and space.written is None else 0
