@@ -1,4 +1,4 @@
-"""The declaration above a loss: each argument is checked once, and what is below can be compiled."""
+"""The declaration above a loss: arguments are checked once, and what is below can be compiled."""
 
 import dataclasses
 import inspect
