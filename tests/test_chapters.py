@@ -9,7 +9,8 @@ second level are SKELETON, in this order and no others (headings of the third le
 - The first two cells say how to install `lossbook` where it is missing.
 - "What you will be able to do" lists 3 to 5 objectives, then holds the heading "### Recall" with
   three numbered questions from earlier chapters.
-- A loss of the chapter (its `chapter` in the registry) is shown on a card: `loss_card(...)`.
+- A loss of the chapter (the `chapter` on its card) is shown on a card: `loss_card(...)`. A loss
+  whose card names no chapter of the table of contents is refused.
 - Each such loss is derived, from its value to its gradient as the card states them: a shown cell
   calls `check_derivation(...)` with its name.
 - At least 3 figures; each is a cell whose `mystnb` metadata holds `figure.caption`, `figure.name`
@@ -24,6 +25,7 @@ second level are SKELETON, in this order and no others (headings of the third le
 """
 
 import ast
+import dataclasses
 import re
 import statistics
 from dataclasses import dataclass
@@ -35,6 +37,7 @@ import pytest
 import yaml
 
 from lossbook import LOSSES
+from lossbook.cards import CARDS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -277,7 +280,7 @@ def losses_without(function, chapter, sources):
     return [
         name
         for name, loss in LOSSES.items()
-        if loss.chapter == chapter.number
+        if loss.card.chapter == chapter.number
         and not any(re.search(rf"""["']{name}["']""", source) for source in cells)
     ]
 
@@ -452,6 +455,30 @@ def is_chapter(name: str) -> bool:
     return name.startswith("book/part")
 
 
+def losses_of_no_chapter(cards, names):
+    """What is wrong with the cards whose chapter is no file of the table of contents."""
+    numbers = [Path(name).name[:2] for name in names if is_chapter(name)]
+    return [
+        f"the card of {name} names chapter {card.chapter}, but the table of contents lists no "
+        f"file {card.chapter:02}-...: there are {', '.join(numbers)}"
+        for name, card in cards.items()
+        if f"{card.chapter:02}" not in numbers
+    ]
+
+
+def test_every_loss_is_one_of_a_chapter():
+    assert losses_of_no_chapter(CARDS, notebooks_of_toc()) == []
+
+
+def test_a_loss_of_no_chapter_is_found():
+    strayed = {"huber": dataclasses.replace(CARDS["huber"], chapter=18)}
+    (wrong,) = losses_of_no_chapter(strayed, ["book/part1/01-one", "book/back/18-index"])
+    assert wrong == (
+        "the card of huber names chapter 18, but the table of contents lists no file 18-...: "
+        "there are 01"
+    )
+
+
 CASES = [
     (name, rule)
     for name in notebooks_of_toc()
@@ -497,14 +524,14 @@ def sound_cells() -> list[nbformat.NotebookNode]:
         markdown("## A question first\n\nIn about 0.5 s, with Python 3.11 and $x = 0.125$."),
         markdown("## By hand"),
         code(
-            f"for name in {[n for n, loss in LOSSES.items() if loss.chapter == 4]}:\n"
+            f"for name in {[n for n, loss in LOSSES.items() if loss.card.chapter == 4]}:\n"
             "    display(loss_card(name))"
         ),
         markdown("## Derivation"),
         code("Derivation(x, 'given')"),
         code("Derivation(y, 'given')"),
         code(
-            f"for name in {[n for n, loss in LOSSES.items() if loss.chapter == 4]}:\n"
+            f"for name in {[n for n, loss in LOSSES.items() if loss.card.chapter == 4]}:\n"
             "    check_derivation(name, d)"
         ),
         markdown("## Implementation"),

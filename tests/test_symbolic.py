@@ -3,26 +3,20 @@
 import numpy as np
 import pytest
 import sympy as sp
+from cases.table import CASES
 
 from lossbook import LOSSES
+from lossbook.cards import CARDS, ClassAxis, Symbolic
+from lossbook.cards.symbolic import ArgMaxOther, MaxOther
 from lossbook.derivation import Derivation
 from lossbook.gradcheck import example_inputs
-from lossbook.symbolic import SYMBOLIC, ArgMaxOther, ClassAxis, MaxOther, Symbolic
+from lossbook.spaces import CLASS_ID_OR_ROW, LABEL_ROW, ClassId
 
-OPTIONS = {
-    "huber": {"delta": 0.7},
-    "smooth_l1": {"beta": 0.7},
-    "quantile": {"level": 0.9},
-    "sigmoid_binary_cross_entropy": {"pos_weight": 3.0},
-    "sigmoid_focal": {"gamma": 1.5, "alpha": 0.25},
-    "softmax_cross_entropy": {"label_smoothing": 0.1},
-    "softmax_focal": {"gamma": 1.5},
-    "multiclass_hinge": {"margin": 0.7},
-}
+SYMBOLIC = {name: card.symbolic for name, card in CARDS.items()}
 ELEMENTWISE = [name for name, loss in SYMBOLIC.items() if not isinstance(loss, ClassAxis)]
 CLASS_AXIS = [name for name in SYMBOLIC if name not in ELEMENTWISE]
-WITH_IDS = [name for name in CLASS_AXIS if LOSSES[name].target.startswith("class id")]
-WITH_ROWS = ["categorical_cross_entropy", "softmax_cross_entropy", "brier"]
+WITH_IDS = [name for name in CLASS_AXIS if isinstance(LOSSES[name].target, ClassId)]
+WITH_ROWS = [n for n in CLASS_AXIS if LOSSES[n].target in (LABEL_ROW, CLASS_ID_OR_ROW)]
 
 
 def entries(symbols):
@@ -52,8 +46,9 @@ def exact(number):
 
 
 def substitutions(loss, name, prediction, target):
-    """A row's symbols and exact numbers, with the hyperparameters of OPTIONS."""
-    numbers = {loss.hyperparameters[key]: exact(x) for key, x in OPTIONS.get(name, {}).items()}
+    """A row's symbols and exact numbers, with the moderate hyperparameters of its case."""
+    options = CASES[name].moderate
+    numbers = {loss.hyperparameters[key]: exact(x) for key, x in options.items()}
     pairs = [(loss.prediction, prediction)] + [(loss.target, target)] * (loss.target is not None)
     for symbols, row in pairs:
         numbers |= dict(zip(entries(symbols), map(exact, np.atleast_1d(row)), strict=True))
@@ -63,10 +58,11 @@ def substitutions(loss, name, prediction, target):
 def test_every_loss_has_a_formula():
     assert SYMBOLIC.keys() == LOSSES.keys()
     for name, row in LOSSES.items():
+        assert row.card is CARDS[name]
         assert row.symbolic is SYMBOLIC[name]
         assert list(row.hyperparameters) == list(row.symbolic.hyperparameters)
-        assert row.formula == row.symbolic.value_latex
-        assert row.gradient_formula == row.symbolic.gradient_latex
+        assert row.card.formula == row.symbolic.value_latex
+        assert row.card.gradient_formula == row.symbolic.gradient_latex
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
@@ -99,7 +95,7 @@ def test_gradient_of_a_loss_of_label_rows_is_its_derivative(name):
 @pytest.mark.parametrize("name", SYMBOLIC)
 def test_formula_and_code_agree(name, options, form):
     row, inputs = LOSSES[name], example_inputs(name, size=9)
-    options = row.hyperparameters | (OPTIONS.get(name, {}) if options == "others" else {})
+    options = row.hyperparameters | (CASES[name].moderate if options == "others" else {})
     function = row.function if form == "value" else row.gradient
     result = SYMBOLIC[name].lambdify(form, **options)(*inputs)
     # Inputs of size 1 cost the plain formula a few digits at most.
@@ -138,8 +134,8 @@ def test_a_derivation_leads_from_value_to_gradient(name):
         assert derivation.counts["argued"] == 0
 
 
-# Not the multiclass hinge: which rival is the largest is no matter for algebra of indexed sums.
-@pytest.mark.parametrize("name", sorted({*CLASS_AXIS} - {"multiclass_hinge"}))
+# Which rival is the largest is no matter for algebra of indexed sums.
+@pytest.mark.parametrize("name", [n for n in CLASS_AXIS if not SYMBOLIC[n].value.has(MaxOther)])
 def test_a_derivation_leads_from_an_indexed_value_to_its_gradient(name):
     loss, j = SYMBOLIC[name], sp.Symbol("j", integer=True)
     start = sp.Derivative(loss.value, loss.prediction[j])
