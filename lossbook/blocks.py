@@ -23,7 +23,7 @@ from array_api_compat import (
     is_torch_array,
 )
 
-from lossbook.checks import silent
+from lossbook.checks import is_near, silent
 
 #: How long a block of the prediction is: with what is computed from it, a core's cache is full.
 BYTES = 2**19
@@ -75,14 +75,10 @@ def _blocks(prediction):
     They would not on another device, and torch's autograd follows whole arrays.
     """
     entries = math.prod(prediction.shape)
-    if entries * 8 <= BYTES or not (
-        is_numpy_array(prediction)
-        or (
-            is_torch_array(prediction)
-            and prediction.device.type == "cpu"
-            and not prediction.requires_grad
-        )
-    ):
+    is_ours = is_numpy_array(prediction) or (
+        is_torch_array(prediction) and is_near(prediction) and not prediction.requires_grad
+    )
+    if entries * 8 <= BYTES or not is_ours:
         return 1
     return 2 * math.ceil(entries * prediction.dtype.itemsize / (2 * BYTES))
 

@@ -109,6 +109,15 @@ def as_like(array, reference, dtype):
     return array_api_compat.array_namespace(array).astype(array, dtype)
 
 
+def is_near(array):
+    """Whether a number of `array` can be looked at without waiting: it is no tensor on a device.
+
+    >>> is_near(np.zeros(2))
+    True
+    """
+    return not array_api_compat.is_torch_array(array) or array.device.type == "cpu"
+
+
 def same_shape(name, array, reference_name, reference):
     """Check that two arrays have one shape: broadcasting here is nearly always a bug.
 

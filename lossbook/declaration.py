@@ -131,9 +131,9 @@ def settle(doubts):
 def _all_within(signs):
     """Whether each sign lies in its interval."""
     first = signs[0][0]
-    if not is_torch_array(first):
-        return all(low <= float(sign) <= high for sign, (low, high) in signs)
-    if first.device.type == "cpu":
+    if not checks.is_near(first):
+        within = ((sign >= low) & (sign <= high) for sign, (low, high) in signs)
+        return bool(functools.reduce(operator.and_, within))
+    if is_torch_array(first):
         return all(low <= sign.item() <= high for sign, (low, high) in signs)
-    within = ((sign >= low) & (sign <= high) for sign, (low, high) in signs)
-    return bool(functools.reduce(operator.and_, within))
+    return all(low <= float(sign) <= high for sign, (low, high) in signs)

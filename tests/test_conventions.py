@@ -13,13 +13,13 @@ import sklearn
 import sklearn.ensemble
 import sklearn.linear_model
 import torch
+from lossbook.conventions import CONVENTION_SOURCES, CONVENTIONS
+from lossbook.registry import LOSSES
 from scipy import special
 from sklearn import metrics
 from torch.nn import functional as F
 
-from lossbook.conventions import CONVENTION_SOURCES, CONVENTIONS
 from lossbook.display import rosetta
-from lossbook.registry import LOSSES
 
 # Both sides compute the same formula in float64, on numbers of order 1, in another order.
 CLOSE = {"rel": 1e-12, "abs": 1e-14}

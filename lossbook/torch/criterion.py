@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from lossbook import checks
 from lossbook.loss import LOSSES
 from lossbook.reduction import check_reduction
 
@@ -76,7 +77,7 @@ class _HandDerived(torch.autograd.Function):
         prediction, gradient = ctx.saved_tensors
         if torch.is_grad_enabled():
             gradient = _NotTwice.apply(gradient, prediction)
-        if upstream.ndim == 0 and upstream.device.type == "cpu" and upstream.item() == 1:
+        if upstream.ndim == 0 and checks.is_near(upstream) and upstream.item() == 1:
             return gradient, None, None, None, None
         # An unreduced loss hands back one number per value; the class axis has still to be matched.
         missing = gradient.ndim - upstream.ndim
