@@ -4,6 +4,7 @@
 # make lab     opens the notebooks in JupyterLab
 # make notebooks    runs the notebooks and stores their outputs as they are committed
 # make experiments  runs the studies whose results the chapters show
+# make conventions  runs what the book says of PyTorch, Keras, scikit-learn and optax
 # make lint    checks the style of the code
 # make clean   removes what was built, and keeps the environment
 
@@ -13,6 +14,8 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
 	&& echo "$$name" && break; done)
 VENV := .venv/bin/python
 INSTALLED := .venv/installed
+# Keras, JAX and optax stand in an environment of their own, which nothing else needs.
+CONVENTIONS := .venv-conventions
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # A notebook runs in its own folder, so that a relative path would be looked for there.
@@ -20,7 +23,7 @@ ifneq ($(LOSSBOOK_DATA),)
 export LOSSBOOK_DATA := $(if $(filter /%,$(LOSSBOOK_DATA)),$(LOSSBOOK_DATA),$(CURDIR)/$(LOSSBOOK_DATA))
 endif
 
-.PHONY: book test serve lab notebooks experiments lint clean
+.PHONY: book test serve lab notebooks experiments conventions lint clean
 
 book: $(INSTALLED)
 	@$(VENV) book/_tools/build.py
@@ -41,6 +44,9 @@ notebooks: $(INSTALLED)
 experiments: $(INSTALLED)
 	@$(VENV) -m lossbook.experiments
 
+conventions: $(CONVENTIONS)/installed
+	@$(CONVENTIONS)/bin/python tests/conventions.py
+
 lint: $(INSTALLED)
 	@$(VENV) -m ruff check .
 
@@ -55,4 +61,11 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@echo "Installing the pinned packages into .venv (a few minutes the first time)."
 	@$(VENV) -m pip install --quiet -r requirements.txt
 	@$(VENV) -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(CONVENTIONS)/installed: requirements-conventions.txt $(INSTALLED)
+	@[ -x $(CONVENTIONS)/bin/python ] || $(VENV) -m venv $(CONVENTIONS)
+	@echo "Installing Keras, JAX and optax into $(CONVENTIONS) (a few minutes the first time)."
+	@$(CONVENTIONS)/bin/python -m pip install --quiet -r requirements-conventions.txt
+	@$(CONVENTIONS)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
