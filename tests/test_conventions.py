@@ -66,6 +66,9 @@ class TestAWrongRowIsNoticed:
                 "weighted_mean: divided by number of values",
             ),
             ("huber-scikit-learn", {"weighted_mean": "sum of weights"}, "fit: "),
+            ("huber-scikit-learn", {"theirs": "ours / 2"}, "fit: "),
+            ("huber-scikit-learn", {"weights": ""}, "fit: "),
+            ("exponential-scikit-learn", {"reduction": "none"}, "fit: "),
             ("huber-PyTorch", {"weights": ""}, "weighted_mean: weights are taken, as weight"),
             (
                 "squared_error-PyTorch",

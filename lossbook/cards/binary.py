@@ -126,12 +126,14 @@ CARDS = {
                 evidence=(
                     "refuses(sklearn.metrics.log_loss, t, p, labels=[0, 1])",
                     "refuses(sklearn.metrics.log_loss, special.expit(p), special.expit(p))",
+                    "refuses(sklearn.metrics.log_loss, t, special.expit(p), pos_weight=2.0)",
                 ),
             ),
             optax(
                 "optax.losses.sigmoid_binary_cross_entropy(p, t)",
                 note="No `pos_weight`; shapes (N,) and (N, 1) broadcast silently.",
                 evidence=(
+                    "refuses(optax.losses.sigmoid_binary_cross_entropy, p, t, pos_weight=2.0)",
                     "optax.losses.sigmoid_binary_cross_entropy(p, t[:, None]).shape"
                     " == (len(p), len(p))",
                 ),
