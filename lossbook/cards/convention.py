@@ -50,8 +50,8 @@ class Convention:
         each value (``w``) or each class (``class_weights``); empty where there is none
     weighted_mean : what theirs divides by when weights are given
     note : what bites
-    evidence : expressions that are true if the note is; they may also use what
-        ``tests/conventions.py`` says there
+    evidence : expressions that are true if the note is; in them ``ours`` is this book's function of
+        ``p`` and ``t``, and HELPERS of ``tests/conventions.py`` may be used
 
     Examples
     --------
