@@ -24,7 +24,9 @@ ROWS = {
     for row in loss.card.conventions
 }
 RUN_HERE = {
-    title: pair for title, pair in ROWS.items() if pair[1].library in ("PyTorch", "scikit-learn")
+    title: (loss, row)
+    for title, (loss, row) in ROWS.items()
+    if row.library in ("PyTorch", "scikit-learn") and row.call != "-"
 }
 
 
