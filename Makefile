@@ -1,12 +1,13 @@
-# make book    builds the book, and says which file to open
-# make test    runs all tests, the site and every notebook included
-# make serve   shows the built book at http://localhost:8000
-# make lab     opens the notebooks in JupyterLab
+# make book         builds the book, and says which file to open
+# make test         runs all tests, the site and every notebook included
+# make serve        shows the built book at http://localhost:8000
+# make lab          opens the notebooks in JupyterLab
 # make notebooks    runs the notebooks and stores their outputs as they are committed
 # make experiments  runs the studies whose results the chapters show
-# make bench   compares the losses with torch's own for speed
-# make lint    checks the style of the code
-# make clean   removes what was built, and keeps the environment
+# make bench        compares the losses with torch's own for speed
+# make conventions  runs what the book says of PyTorch, Keras, scikit-learn and optax
+# make lint         checks the style of the code
+# make clean        removes what was built, and keeps the environment
 
 # A Python 3.11; `make book PYTHON=/path/to/python` names another one.
 PYTHON ?= $(shell for name in python3.11 python3 python; do \
@@ -14,6 +15,8 @@ PYTHON ?= $(shell for name in python3.11 python3 python; do \
 	&& echo "$$name" && break; done)
 VENV := .venv/bin/python
 INSTALLED := .venv/installed
+# Keras, JAX and optax stand in an environment of their own, which nothing else needs.
+CONVENTIONS := .venv-conventions
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # A notebook runs in its own folder, so that a relative path would be looked for there.
@@ -21,7 +24,7 @@ ifneq ($(LOSSBOOK_DATA),)
 export LOSSBOOK_DATA := $(if $(filter /%,$(LOSSBOOK_DATA)),$(LOSSBOOK_DATA),$(CURDIR)/$(LOSSBOOK_DATA))
 endif
 
-.PHONY: book test serve lab notebooks experiments bench lint clean
+.PHONY: book test serve lab notebooks experiments bench conventions lint clean
 
 book: $(INSTALLED)
 	@$(VENV) book/_tools/build.py
@@ -45,6 +48,9 @@ experiments: $(INSTALLED)
 bench: $(INSTALLED)
 	@$(VENV) benchmarks/beside_torch.py
 
+conventions: $(CONVENTIONS)/installed
+	@$(CONVENTIONS)/bin/python tests/conventions.py
+
 lint: $(INSTALLED)
 	@$(VENV) -m ruff check .
 
@@ -59,4 +65,11 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@echo "Installing the pinned packages into .venv (a few minutes the first time)."
 	@$(VENV) -m pip install --quiet -r requirements.txt
 	@$(VENV) -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(CONVENTIONS)/installed: requirements-conventions.txt $(INSTALLED)
+	@[ -x $(CONVENTIONS)/bin/python ] || $(VENV) -m venv $(CONVENTIONS)
+	@echo "Installing Keras, JAX and optax into $(CONVENTIONS) (a few minutes the first time)."
+	@$(CONVENTIONS)/bin/python -m pip install --quiet -r requirements-conventions.txt
+	@$(CONVENTIONS)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@

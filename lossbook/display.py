@@ -161,42 +161,31 @@ def loss_card(loss):
     return Markdown(text, f"loss card of {loss.name}")
 
 
-def rosetta(*names):
-    """Show how other libraries write losses: for each its name there, and what changes with it.
+def rosetta(family):
+    """Show how other libraries write the losses of a family: what to write, and what it does.
 
     Parameters
     ----------
-    names : names of losses in ``LOSSES``
+    family : such as "regression", the name of a module of :mod:`lossbook.losses`
+
+    Raises
+    ------
+    ValueError
+        If there is no such family.
 
     Examples
     --------
-    >>> print(rosetta("log_cosh").text.splitlines()[0])
-    **Log-cosh loss**, in this book `log_cosh(prediction, target, /)`
+    >>> print(rosetta("regression").text.splitlines()[0])
+    **Squared error**, in this book `squared_error(prediction, target, /)`
     """
-    return Markdown("\n\n".join(map(_crossing, names)), f"{', '.join(names)} in other libraries")
-
-
-def _crossing(name):
-    loss = LOSSES[name]
-    header = (
-        "library",
-        "classes on axis",
-        "default reduction",
-        "theirs / ours",
-        "weighted mean divides by",
-    )
-    calls, rows = [], []
-    for other in loss.card.conventions:
-        if other.name == "none":
-            calls.append(f"- **{other.library}**: none. {other.note}")
-            continue
-        of_a_function = other.arguments.startswith("(")
-        call = f"{other.name}{'' if of_a_function else '.'}{other.arguments}"
-        calls.append(f"- **{other.library}**: `{call}`. {other.note}".rstrip())
-        facts = (other.class_axis, other.reduction, other.factor, other.weighted_mean)
-        rows.append((other.library, *facts))
-    title = f"**{loss.card.title}**, in this book `{name}{inspect.signature(loss.function)}`"
-    return "\n\n".join([title, "\n".join(calls), _table(header, rows)])
+    families = _families()
+    if family not in families:
+        raise ValueError(f"family must be one of {', '.join(families)}, got {family!r}")
+    parts = []
+    for loss in families[family]:
+        call = f"{loss.name}{inspect.signature(loss.function)}"
+        parts += [f"**{loss.card.title}**, in this book `{call}`", _elsewhere(loss)]
+    return Markdown("\n\n".join(parts), f"{family} losses in other libraries")
 
 
 def atlas_markdown(chapters):
@@ -204,11 +193,8 @@ def atlas_markdown(chapters):
 
     `chapters` maps the numbers of the chapters that exist to what to call them in Markdown.
     """
-    families = {}
-    for loss in LOSSES.values():
-        families.setdefault(loss.family, []).append(loss)
     parts = []
-    for family, losses in families.items():
+    for family, losses in _families().items():
         parts.append(f"## {family.capitalize()}")
         for loss in losses:
             signature = f"`lossbook.{loss.name}{inspect.signature(loss.function)}`"
@@ -244,22 +230,38 @@ def _passport(loss):
 
 
 def _elsewhere(loss):
-    """The same loss in other libraries, as a list: a table would be too wide to read."""
-    lines = []
-    for other in loss.card.conventions:
-        if other.name == "none":
-            lines.append(f"- **{other.library}**: none. {other.note}")
-            continue
-        call = other.name + (other.arguments if other.arguments.startswith("(") else "")
-        facts = [
-            f"theirs / ours: {other.factor}",
-            f"class axis: {other.class_axis}",
-            f"default reduction: {other.reduction}",
-            f"weighted mean divides by: {other.weighted_mean}",
-        ]
-        stated = "; ".join(fact for fact in facts if not fact.endswith(": -"))
-        lines.append(f"- **{other.library}** `{call}`<br>{stated}. {other.note}".rstrip())
-    return "\n".join(lines)
+    """The same loss in other libraries: a row each, whose lines fit a narrow screen."""
+    rows = [(f"**{other.library}**", "<br>".join(_lines(other))) for other in loss.card.conventions]
+    return _table(("library", "what to write there, and what it does"), rows)
+
+
+def _lines(other):
+    """What to write in another library, what it does with many values, and what bites."""
+    if other.call != "-":
+        yield f"`{other.call}`" if other.named else f"no function of its own: `{other.call}`"
+        yield "; ".join(_facts(other))
+    if other.note:
+        yield other.note
+
+
+def _facts(other):
+    if other.theirs != "ours":
+        yield f"gives: `{other.theirs}`"
+    if other.class_axis != "-":
+        yield f"class axis: {other.class_axis}"
+    yield f"reduction: {other.reduction}"
+    if other.weights:
+        yield f"weighted mean divides by: {other.weighted_mean} (`{other.weights}`)"
+    elif other.named:
+        yield "weights: none"
+
+
+def _families():
+    """The losses by the name of their family."""
+    families = {}
+    for loss in LOSSES.values():
+        families.setdefault(loss.family, []).append(loss)
+    return families
 
 
 def _table(header, rows):

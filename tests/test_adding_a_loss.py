@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-BATTERY = ["test_losses.py", "test_losses_input.py", "test_loss.py", "test_cards.py"]
+BATTERY = [
+    "test_losses.py",
+    "test_losses_input.py",
+    "test_loss.py",
+    "test_cards.py",
+    "test_conventions.py",
+]
 
 FUNCTIONS = '''
 
@@ -63,9 +69,11 @@ CARDS["quartic_error"] = Card(
     kinks="None.",
     stable_form="The residual is taken first.",
     failure="One far outlier decides everything.",
-    conventions=tuple(
-        Convention(library, note="No such loss.")
-        for library in ("PyTorch", "Keras", "scikit-learn", "optax")
+    conventions=(
+        formula("PyTorch", "(p - t) ** 4 / (4 * scale)"),
+        formula("Keras", "(p - t) ** 4 / (4 * scale)"),
+        formula("scikit-learn", "-", note="No such loss."),
+        formula("optax", "(p - t) ** 4 / (4 * scale)"),
     ),
 )
 """
@@ -113,7 +121,7 @@ assert LOSSES["quartic_error"].card is CARDS["quartic_error"]
 atlas = lossbook.display.atlas_markdown({4: "the chapter on squares"})
 assert "(loss-quartic-error)=" in atlas
 assert "quartic_error(prediction, target, /, *, scale=1.0)`, derived in the chapter on s" in atlas
-assert "**Quartic error**, in this book" in lossbook.display.rosetta("quartic_error").text
+assert "**Quartic error**, in this book" in lossbook.display.rosetta("regression").text
 assert "**Quartic error**" in lossbook.display.loss_card("quartic_error").text
 assert check_gradient("quartic_error").passed
 assert repr(lossbook.torch.as_torch("quartic_error", scale=3.0)).startswith("Criterion(quartic")

@@ -1,7 +1,6 @@
 """The cards: complete, and true. What a card claims in words is tried here in numbers."""
 
 import re
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from cases.table import CASES
 from scipy import optimize, stats
 
 from lossbook import LOSSES
-from lossbook.cards import CARDS, CONVENTION_SOURCES, Convention
+from lossbook.cards import CARDS
 from lossbook.numerics import softmax
 from lossbook.spaces import REAL, ClassRow
 
@@ -102,29 +101,6 @@ def assert_fits_a_markdown_table(text):
     assert text.count("`") % 2 == 0
     assert "  " not in text
     assert text == text.strip()
-
-
-class TestConventionRows:
-    @every_loss
-    def test_four_libraries_in_one_order(self, loss):
-        assert [row.library for row in loss.card.conventions] == list(CONVENTION_SOURCES)
-
-    @every_loss
-    def test_fields_are_filled(self, loss):
-        for row in loss.card.conventions:
-            for field in fields(Convention):
-                text = getattr(row, field.name)
-                assert_fits_a_markdown_table(text)
-                assert text or field.name == "note"
-
-    @every_loss
-    def test_without_a_function_a_note_says_what_to_do(self, loss):
-        for row in loss.card.conventions:
-            if row.name == "none":
-                assert row.note
-                assert {row.arguments, row.reduction, row.factor, row.weighted_mean} == {"-"}
-            else:
-                assert "-" not in (row.arguments, row.reduction, row.factor, row.weighted_mean)
 
 
 THRESHOLDS = {"huber": "delta", "smooth_l1": "beta"}

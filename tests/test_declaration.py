@@ -11,7 +11,7 @@ from cases.table import CASES
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lossbook import LOSSES, checks
-from lossbook.declaration import takes
+from lossbook.declaration import settle, takes
 from lossbook.gradcheck import example_inputs
 from lossbook.spaces import CLASS_ID, CLASS_LOGITS, POSITIVE, PROBABILITY, REAL
 from lossbook.torch import as_torch
@@ -174,7 +174,7 @@ def test_the_check_alone_computes_nothing():
     assert (checked.dtype, checked.shape) == (np.float16, (2,))
     doubtful = scaled.arguments(2 * P, T)
     with pytest.raises(ValueError, match=r"probabilities must lie in \[0, 1\], got 2.0"):
-        doubtful.settle()
+        settle(doubtful.doubts)
 
 
 def test_a_nan_is_no_fault_and_hides_none():

@@ -1,6 +1,6 @@
 """Sphinx extension: writes the loss atlas, which book/back/loss-atlas.md includes.
 
-Its text comes from the registry, through `lossbook.display`. The file is written only when the
+Its text comes from the cards, through `lossbook.display`. The file is written only when the
 text changes, so that an unchanged atlas is not built again.
 """
 

@@ -3,7 +3,7 @@
 import sympy as sp
 
 from lossbook.cards.card import Card
-from lossbook.cards.convention import Convention, keras, metric, optax, pytorch
+from lossbook.cards.convention import formula, keras, metric, optax, pytorch
 from lossbook.cards.symbolic import Symbolic, cases, minus, product
 
 p, z, y, q = sp.symbols("p z y q", real=True)
@@ -39,20 +39,41 @@ CARDS = {
         ),
         conventions=(
             pytorch(
-                "torch.nn.functional.binary_cross_entropy",
+                "F.binary_cross_entropy(p, t)",
+                weights="weight=w",
                 weighted_mean="number of values",
                 note="Logarithms stop at -100: a certain and wrong prediction costs 100.",
+                evidence=("F.binary_cross_entropy(torch.zeros(1), torch.ones(1)) == 100",),
             ),
             keras(
-                "keras.losses.BinaryCrossentropy",
+                "keras.losses.BinaryCrossentropy()(t, p)",
                 note="Clips to [1e-7, 1 - 1e-7]; `label_smoothing` pulls labels towards 1/2.",
+                evidence=(
+                    "close(keras.losses.BinaryCrossentropy()(0 * t + 1, 0 * p), -math.log(1e-7))",
+                    "close(keras.losses.BinaryCrossentropy(label_smoothing=0.2)(t, p),"
+                    " keras.losses.BinaryCrossentropy()(0.8 * t + 0.2 / 2, p))",
+                ),
             ),
             metric(
-                "sklearn.metrics.log_loss",
-                arguments="(y_true, y_proba)",
-                note="Labels of 0 and 1 only; clips by the machine epsilon of the dtype.",
+                "sklearn.metrics.log_loss(t, p, labels=[0, 1])",
+                note=(
+                    "Labels of 0 and 1 only; clips by the machine epsilon of the dtype; without "
+                    "`labels=` both must occur."
+                ),
+                evidence=(
+                    "refuses(sklearn.metrics.log_loss, p, p, labels=[0, 1])",
+                    "refuses(sklearn.metrics.log_loss, [1, 1], [0.2, 0.3])",
+                    "close(sklearn.metrics.log_loss([1, 0], np.array([0.0, 1.0])),"
+                    " -np.log(np.finfo('float64').eps))",
+                    "close(sklearn.metrics.log_loss([1, 0], np.array([0, 1], 'float32')),"
+                    " -np.log(np.finfo('float32').eps), rel=1e-6)",
+                ),
             ),
-            Convention("optax", note="Only from logits: `sigmoid_binary_cross_entropy`."),
+            formula(
+                "optax",
+                "optax.losses.sigmoid_binary_cross_entropy(jax.scipy.special.logit(p), t)",
+                note="Only from logits.",
+            ),
         ),
     ),
     "sigmoid_binary_cross_entropy": Card(
@@ -84,23 +105,38 @@ CARDS = {
         ),
         conventions=(
             pytorch(
-                "torch.nn.functional.binary_cross_entropy_with_logits",
+                "F.binary_cross_entropy_with_logits(p, t, pos_weight=torch.tensor(pos_weight))",
+                weights="weight=w",
                 weighted_mean="number of values",
                 note="`pos_weight` must be a tensor.",
+                evidence=("refuses(F.binary_cross_entropy_with_logits, p, t, pos_weight=2.0)",),
             ),
             keras(
-                "keras.losses.BinaryCrossentropy(from_logits=True)",
+                "keras.losses.BinaryCrossentropy(from_logits=True)(t, p)",
                 note="`from_logits=False`, the default, clips logits as if probabilities.",
+                evidence=(
+                    "default(keras.losses.BinaryCrossentropy, 'from_logits') is False",
+                    "close(keras.losses.BinaryCrossentropy()(t, p),"
+                    " keras.losses.BinaryCrossentropy()(t, keras.ops.clip(p, 1e-7, 1 - 1e-7)))",
+                ),
             ),
             metric(
-                "sklearn.metrics.log_loss",
-                arguments="(y_true, y_proba)",
-                note="Apply `scipy.special.expit` first; labels of 0 and 1 only; no `pos_weight`.",
+                "sklearn.metrics.log_loss(t, special.expit(p), labels=[0, 1])",
+                note="Takes probabilities; labels of 0 and 1 only; no `pos_weight`.",
+                evidence=(
+                    "refuses(sklearn.metrics.log_loss, t, p, labels=[0, 1])",
+                    "refuses(sklearn.metrics.log_loss, special.expit(p), special.expit(p))",
+                    "refuses(sklearn.metrics.log_loss, t, special.expit(p), pos_weight=2.0)",
+                ),
             ),
             optax(
-                "optax.losses.sigmoid_binary_cross_entropy",
-                arguments="(logits, labels)",
+                "optax.losses.sigmoid_binary_cross_entropy(p, t)",
                 note="No `pos_weight`; shapes (N,) and (N, 1) broadcast silently.",
+                evidence=(
+                    "refuses(optax.losses.sigmoid_binary_cross_entropy, p, t, pos_weight=2.0)",
+                    "optax.losses.sigmoid_binary_cross_entropy(p, t[:, None]).shape"
+                    " == (len(p), len(p))",
+                ),
             ),
         ),
     ),
@@ -144,20 +180,36 @@ CARDS = {
         failure="Its probabilities are too near one half; recalibrate before reading them as such.",
         conventions=(
             pytorch(
-                "torchvision.ops.sigmoid_focal_loss",
-                arguments="(inputs, targets)",
+                "torchvision.ops.sigmoid_focal_loss(p, t, alpha=alpha, gamma=gamma)",
                 reduction="none",
-                note="In torchvision; `alpha` is 0.25 by default, and -1 for none.",
+                note=(
+                    "In torchvision, which has to be built like torch: not run here. `alpha` is "
+                    "0.25 by default, and -1 for none."
+                ),
+                evidence=("default(torchvision.ops.sigmoid_focal_loss, 'alpha') == 0.25",),
             ),
             keras(
-                "keras.losses.BinaryFocalCrossentropy(from_logits=True)",
-                note="`apply_class_balancing=True` switches `alpha`, 0.25, on; clips at 1e-7.",
+                "keras.losses.BinaryFocalCrossentropy("
+                "True, alpha=alpha, gamma=gamma, from_logits=True)(t, p)",
+                note=(
+                    "The first argument, `apply_class_balancing`, switches `alpha` on; it is False "
+                    "by default, and `alpha` 0.25. Clips at 1e-7."
+                ),
+                evidence=(
+                    "default(keras.losses.BinaryFocalCrossentropy, 'apply_class_balancing')"
+                    " is False",
+                    "default(keras.losses.BinaryFocalCrossentropy, 'alpha') == 0.25",
+                    "close(keras.losses.BinaryFocalCrossentropy(from_logits=True)(t, p),"
+                    " ours().mean())",
+                    "close(keras.losses.BinaryFocalCrossentropy()(0 * t + 1, 0 * p),"
+                    " -math.log(1e-7), rel=1e-6)",
+                ),
             ),
-            Convention("scikit-learn", note="No metric or estimator offers it."),
+            formula("scikit-learn", "-", note="No metric or estimator offers it."),
             optax(
-                "optax.losses.sigmoid_focal_loss",
-                arguments="(logits, labels)",
+                "optax.losses.sigmoid_focal_loss(p, t, alpha=alpha, gamma=gamma)",
                 note="Also takes labels between 0 and 1.",
+                evidence=("jnp.isfinite(optax.losses.sigmoid_focal_loss(p, 0 * t + 0.3)).all()",),
             ),
         ),
     ),

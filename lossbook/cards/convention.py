@@ -2,14 +2,13 @@ r"""How four other libraries write the losses of this book: what changes when yo
 
 One row a loss and library. Some things hold for a whole library. **PyTorch** takes the prediction
 first, averages by default, and puts classes on axis 1. **Keras** takes the target first and
-averages an elementwise loss over its last axis before anything else; its weighted mean divides by
-the number of values left, or by the sum of the weights under
-``reduction="mean_with_sample_weight"``. **scikit-learn** takes the target first; a metric divides
-by the sum of the weights. **optax** takes the prediction first and averages none of these losses.
-This book divides by the sum of the weights.
+averages an elementwise loss over its last axis before anything else, in float32; its
+``sum_over_batch_size`` is the mean of what is left, also where weights are given. **scikit-learn**
+takes the target first; a metric divides by the sum of the weights. **optax** takes the prediction
+first and averages none of these losses. This book divides by the sum of the weights.
 
-The rows of PyTorch and scikit-learn are run against the installed versions by the tests; those of
-Keras, optax and torchvision (0.29.2) were run once, at the versions of :data:`CONVENTION_SOURCES`.
+A row is a claim that can be run. Its call is evaluated with the names of :class:`Convention`; the
+tests do so for PyTorch and scikit-learn, ``make conventions`` for all four libraries.
 """
 
 from __future__ import annotations
@@ -30,72 +29,80 @@ CONVENTION_SOURCES = {
 class Convention:
     """How another library writes a loss.
 
+    `call`, `theirs` and `evidence` are Python expressions in the prediction ``p`` and the target
+    ``t``, arrays of the library that hold what they hold in this book, and in the usual modules:
+    ``torch`` and ``F`` (torch.nn.functional), ``keras``, ``sklearn``, ``jax``, ``jnp`` and
+    ``optax``, ``np``, ``special`` (scipy.special) and ``math``.
+
     Attributes
     ----------
-    library, name : the library, and the loss's name in it; "none" where it has no such function
-    arguments : their order
-    class_axis : where the classes are, "-" for an elementwise loss
-    reduction : the default
-    factor : what this book's unreduced value is multiplied by to give theirs
+    library : the library's name
+    call : what to write there, hyperparameters by this book's names; "-" where the library has
+        nothing to write it with. A function is called with its default reduction, so that one
+        example gives one unreduced value. An estimator, which gives no values, is compared by the
+        steps it takes or by its score in training.
+    named : whether the library has this loss as a function; otherwise the call is a formula
+    theirs : what the call gives for an example where this book gives ``ours``; K classes
+    class_axis : where the classes are, "-" for an elementwise loss; "1 of 2" where arrays may have
+        no more axes
+    reduction : what the call does with the values of many examples
+    weights : the argument of the call, or of an estimator's ``fit``, that takes weights, one for
+        each value (``w``) or each class (``class_weights``); empty where there is none
     weighted_mean : what theirs divides by when weights are given
-    note : what bites, or how to get the loss where there is no such function
+    note : what bites
+    evidence : expressions that are true if the note is; in them ``ours`` is this book's function of
+        ``p`` and ``t``, and HELPERS of ``tests/conventions.py`` may be used
 
     Examples
     --------
     >>> from lossbook.cards import CARDS
     >>> pytorch = CARDS["huber"].conventions[0]
-    >>> pytorch.name, pytorch.weighted_mean
-    ('torch.nn.functional.huber_loss', 'number of values')
+    >>> pytorch.call, pytorch.weighted_mean
+    ('F.huber_loss(p, t, delta=delta)', 'number of values')
+    >>> pytorch.weighted_call
+    'F.huber_loss(p, t, delta=delta, weight=w)'
     """
 
     library: str
-    name: str = "none"
-    arguments: str = "-"
+    call: str
+    named: bool = True
+    theirs: str = "ours"
     class_axis: str = "-"
-    reduction: str = "-"
-    factor: str = "-"
-    weighted_mean: str = "-"
+    reduction: str = "none"
+    weights: str = ""
+    weighted_mean: str = "no weights"
     note: str = ""
+    evidence: tuple[str, ...] = ()
+
+    @property
+    def weighted_call(self):
+        """The call with the weights as its last argument."""
+        return f"{self.call.removesuffix(')')}, {self.weights})"
 
 
-pytorch = partial(
-    Convention,
-    "PyTorch",
-    arguments="(input, target)",
-    reduction="mean",
-    factor="1",
-    weighted_mean="no weights",
-)
+pytorch = partial(Convention, "PyTorch", reduction="mean")
 keras = partial(
     Convention,
     "Keras",
-    arguments="(y_true, y_pred)",
-    reduction="sum_over_batch_size",
-    factor="1, averaged over the last axis",
+    reduction="last axis, then sum_over_batch_size",
+    weights="sample_weight=w",
     weighted_mean="number of values",
 )
-keras_classes = partial(keras, class_axis="-1", factor="1")
+keras_classes = partial(keras, class_axis="-1", reduction="sum_over_batch_size")
 metric = partial(
     Convention,
     "scikit-learn",
-    arguments="(y_true, y_pred)",
     reduction="mean",
-    factor="1",
+    weights="sample_weight=w",
     weighted_mean="sum of weights",
 )
+metric_of_classes = partial(metric, class_axis="1 of 2")
 estimator = partial(
     Convention,
     "scikit-learn",
-    arguments="fit(X, y)",
     reduction="one example a step",
-    factor="1",
-    weighted_mean="nothing: a weight scales its step",
+    weights="sample_weight=w",
+    weighted_mean="nothing, a weight scales its step",
 )
-optax = partial(
-    Convention,
-    "optax",
-    arguments="(predictions, targets)",
-    reduction="none",
-    factor="1",
-    weighted_mean="no weights",
-)
+optax = partial(Convention, "optax")
+formula = partial(Convention, named=False, weighted_mean="-")

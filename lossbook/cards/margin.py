@@ -3,7 +3,7 @@
 import sympy as sp
 
 from lossbook.cards.card import Card
-from lossbook.cards.convention import Convention, estimator, keras, metric, optax, pytorch
+from lossbook.cards.convention import estimator, formula, keras, metric, optax, pytorch
 from lossbook.cards.symbolic import Symbolic, cases, product
 
 s, y = sp.symbols("s y", real=True)
@@ -27,16 +27,16 @@ CARDS = {
         failure="A score of 0 costs nothing, so scores shrink and no margin is built.",
         conventions=(
             pytorch(
-                "torch.nn.functional.margin_ranking_loss",
-                arguments="(input1, input2, target)",
-                note="With zeros as `input2` and `margin=0`, the default.",
+                "F.margin_ranking_loss(p, torch.zeros_like(p), t)",
+                note="Its `margin` is 0 by default.",
+                evidence=("default(F.margin_ranking_loss, 'margin') == 0",),
             ),
-            Convention("Keras", note="`keras.ops.relu(-y_true * y_pred)`"),
+            formula("Keras", "keras.ops.relu(-t * p)"),
             estimator('sklearn.linear_model.SGDClassifier(loss="perceptron")'),
             optax(
-                "optax.losses.perceptron_loss",
-                arguments="(predictor_outputs, targets)",
+                "optax.losses.perceptron_loss(p, t)",
                 note="At score 0 the slope is $-y/2$.",
+                evidence=("jax.grad(optax.losses.perceptron_loss)(0.0, 1.0) == -0.5",),
             ),
         ),
     ),
@@ -59,19 +59,28 @@ CARDS = {
         failure="Its score shows which label is likelier, but not by how much.",
         conventions=(
             pytorch(
-                "torch.nn.functional.margin_ranking_loss",
-                arguments="(input1, input2, target)",
-                note=(
-                    "With zeros as `input2` and `margin=1`; at margin 1 its slope is $-y$. "
-                    "`hinge_embedding_loss` is another loss."
+                "F.margin_ranking_loss(p, torch.zeros_like(p), t, margin=1)",
+                note="At margin 1 its slope is $-y$. `hinge_embedding_loss` is another loss.",
+                evidence=(
+                    "torch.func.grad(lambda s: F.margin_ranking_loss(s, 0 * s, 0 * s + 1,"
+                    " margin=1))(torch.tensor(1.0)) == -1",
+                    "not close(F.hinge_embedding_loss(p, t, reduction='none'), ours())",
                 ),
             ),
-            keras("keras.losses.Hinge", note="Labels that are all 0 or 1 are read as -1 and +1."),
-            metric("sklearn.metrics.hinge_loss", arguments="(y_true, pred_decision)"),
+            keras(
+                "keras.losses.Hinge()(t, p)",
+                note="Labels that are all 0 or 1 are read as -1 and +1.",
+                evidence=("close(keras.losses.Hinge()((t + 1) / 2, p), ours().mean())",),
+            ),
+            metric(
+                "sklearn.metrics.hinge_loss(t, p)",
+                note="Where all labels are +1 they are read as -1.",
+                evidence=("sklearn.metrics.hinge_loss([1, 1], [0.5, 0.5]) == 1.5",),
+            ),
             optax(
-                "optax.losses.hinge_loss",
-                arguments="(predictor_outputs, targets)",
+                "optax.losses.hinge_loss(p, t)",
                 note="At margin 1 the slope is $-y/2$.",
+                evidence=("jax.grad(optax.losses.hinge_loss)(1.0, 1.0) == -0.5",),
             ),
         ),
     ),
@@ -93,16 +102,18 @@ CARDS = {
         stable_form="Clipped at 0 before squaring, so that a wide margin costs exactly nothing.",
         failure="A wrong label far on the other side outweighs many right ones.",
         conventions=(
-            Convention("PyTorch", note="`torch.relu(1 - target * input) ** 2`"),
+            formula("PyTorch", "torch.relu(1 - t * p) ** 2"),
             keras(
-                "keras.losses.SquaredHinge",
+                "keras.losses.SquaredHinge()(t, p)",
                 note="Labels that are all 0 or 1 are read as -1 and +1.",
+                evidence=("close(keras.losses.SquaredHinge()((t + 1) / 2, p), ours().mean())",),
             ),
             estimator(
                 'sklearn.linear_model.SGDClassifier(loss="squared_hinge")',
                 note="Also the default of `LinearSVC`.",
+                evidence=("default(sklearn.svm.LinearSVC, 'loss') == 'squared_hinge'",),
             ),
-            Convention("optax", note="`hinge_loss(predictor_outputs, targets) ** 2`"),
+            formula("optax", "optax.losses.hinge_loss(p, t) ** 2"),
         ),
     ),
     "exponential": Card(
@@ -117,15 +128,15 @@ CARDS = {
         stable_form="As it stands; it overflows past a margin of $-709$ in float64.",
         failure="One wrong label takes nearly all the weight.",
         conventions=(
-            Convention("PyTorch", note="`torch.exp(-target * input)`"),
-            Convention("Keras", note="`keras.ops.exp(-y_true * y_pred)`"),
+            formula("PyTorch", "torch.exp(-t * p)"),
+            formula("Keras", "keras.ops.exp(-t * p)"),
             estimator(
                 'sklearn.ensemble.GradientBoostingClassifier(loss="exponential")',
                 reduction="mean",
                 weighted_mean="sum of weights",
                 note="`train_score_` holds the mean over the scores of `decision_function`.",
             ),
-            Convention("optax", note="`jnp.exp(-targets * predictor_outputs)`"),
+            formula("optax", "jnp.exp(-t * p)"),
         ),
     ),
     "logistic": Card(
@@ -145,18 +156,18 @@ CARDS = {
         ),
         conventions=(
             pytorch(
-                "torch.nn.functional.soft_margin_loss",
+                "F.soft_margin_loss(p, t)",
                 note="Overflows: a margin of -1000 costs infinity instead of 1000.",
+                evidence=("F.soft_margin_loss(0 * p - 1000, 0 * t + 1) == math.inf",),
             ),
             keras(
-                "keras.losses.BinaryCrossentropy(from_logits=True)",
-                note="Takes labels of 0 and 1: pass `(y + 1) / 2`.",
+                "keras.losses.BinaryCrossentropy(from_logits=True)((t + 1) / 2, p)",
+                note="Takes labels of 0 and 1.",
             ),
             estimator('sklearn.linear_model.SGDClassifier(loss="log_loss")'),
             optax(
-                "optax.losses.sigmoid_binary_cross_entropy",
-                arguments="(logits, labels)",
-                note="Takes labels of 0 and 1: pass `(y + 1) / 2`.",
+                "optax.losses.sigmoid_binary_cross_entropy(p, (t + 1) / 2)",
+                note="Takes labels of 0 and 1.",
             ),
         ),
     ),

@@ -3,7 +3,7 @@
 import sympy as sp
 
 from lossbook.cards.card import Card
-from lossbook.cards.convention import Convention, keras_classes, metric, optax, pytorch
+from lossbook.cards.convention import formula, keras_classes, metric_of_classes, optax, pytorch
 from lossbook.cards.symbolic import (
     ArgMaxOther,
     ClassAxis,
@@ -51,24 +51,38 @@ CARDS = {
         failure="Rows that sum to more than 1 look better than they are, and nothing notices.",
         conventions=(
             pytorch(
-                "torch.nn.functional.nll_loss",
+                "F.nll_loss(torch.log(p), t.argmax(dim=1))",
                 class_axis="1",
+                weights="weight=class_weights",
                 weighted_mean="sum of weights",
-                note="Takes log-probabilities and class ids; weights are one a class.",
+                note="Takes log-probabilities and class ids.",
             ),
             keras_classes(
-                "keras.losses.CategoricalCrossentropy",
+                "keras.losses.CategoricalCrossentropy()(t, p)",
                 note="Rescales rows to sum to 1, then clips to [1e-7, 1 - 1e-7].",
-            ),
-            metric(
-                "sklearn.metrics.log_loss",
-                arguments="(y_true, y_proba)",
-                class_axis="1",
-                note=(
-                    "Takes class ids; `labels=` where a class may be absent; clips by the epsilon."
+                evidence=(
+                    "close(keras.losses.CategoricalCrossentropy()(t, 3 * p), ours().mean())",
+                    "close(keras.losses.CategoricalCrossentropy()([[1.0, 0.0]], [[0.0, 1.0]]),"
+                    " -math.log(1e-7))",
                 ),
             ),
-            Convention("optax", note="`softmax_cross_entropy(jnp.log(p), t)` where rows sum to 1."),
+            metric_of_classes(
+                "sklearn.metrics.log_loss(t.argmax(axis=1), p, labels=range(p.shape[1]))",
+                note=(
+                    "Takes class ids, and without `labels=` each must occur; clips by the epsilon."
+                ),
+                evidence=(
+                    "refuses(sklearn.metrics.log_loss, [0, 1], p[:2])",
+                    "close(sklearn.metrics.log_loss([0, 1], np.eye(2)[::-1]),"
+                    " -np.log(np.finfo('float64').eps))",
+                ),
+            ),
+            formula(
+                "optax",
+                "optax.losses.softmax_cross_entropy(jnp.log(p), t)",
+                class_axis="-1",
+                note="Only from logits: equal where rows sum to 1.",
+            ),
         ),
     ),
     "softmax_cross_entropy": Card(
@@ -103,34 +117,55 @@ CARDS = {
         ),
         conventions=(
             pytorch(
-                "torch.nn.functional.cross_entropy",
+                "F.cross_entropy(p, t, label_smoothing=label_smoothing)",
                 class_axis="1",
+                weights="weight=class_weights",
                 weighted_mean="sum of weights",
                 note=(
-                    "Weights are one a class; with probability labels it divides by the number of "
-                    "values. An id of -100 is ignored."
+                    "With probability labels a weighted mean divides by the number of values; "
+                    "under smoothing each class's share has its own weight. An id of -100 is "
+                    "ignored."
+                ),
+                evidence=(
+                    "close(F.cross_entropy(p, t, weight=class_weights, label_smoothing=1.0),"
+                    " -(class_weights * p.log_softmax(1)).mean(1).sum() / class_weights[t].sum())",
+                    "close(F.cross_entropy(p, rows := p.flip(0).softmax(1), weight=class_weights),"
+                    " -(class_weights * rows * p.log_softmax(1)).sum(1).mean())",
+                    "F.cross_entropy(p[:2], torch.tensor([0, -100]))"
+                    " == F.cross_entropy(p[:1], torch.tensor([0]))",
                 ),
             ),
             keras_classes(
-                "keras.losses.SparseCategoricalCrossentropy(from_logits=True)",
+                "keras.losses.SparseCategoricalCrossentropy(from_logits=True)(t, p)",
                 note=(
                     "`from_logits` is False by default; "
-                    "`CategoricalCrossentropy` takes one-hot rows."
+                    "`CategoricalCrossentropy` takes one-hot rows, and smooths labels as this book."
+                ),
+                evidence=(
+                    "default(keras.losses.SparseCategoricalCrossentropy, 'from_logits') is False",
+                    "close(keras.losses.CategoricalCrossentropy(from_logits=True,"
+                    " label_smoothing=0.1)(keras.ops.one_hot(t, p.shape[-1], dtype='float64'), p),"
+                    " ours(label_smoothing=0.1).mean())",
                 ),
             ),
-            metric(
-                "sklearn.metrics.log_loss",
-                arguments="(y_true, y_proba)",
-                class_axis="1",
-                note="Apply `scipy.special.softmax(z, axis=1)` first; class ids only.",
+            metric_of_classes(
+                "sklearn.metrics.log_loss(t, special.softmax(p, axis=1), labels=range(p.shape[1]))",
+                note="Takes probabilities, and class ids only.",
+                evidence=(
+                    "refuses(sklearn.metrics.log_loss, t, p)",
+                    "refuses(sklearn.metrics.log_loss, q := special.softmax(p, axis=1), q)",
+                ),
             ),
             optax(
-                "optax.losses.softmax_cross_entropy_with_integer_labels",
-                arguments="(logits, labels)",
+                "optax.losses.softmax_cross_entropy_with_integer_labels(p, t)",
                 class_axis="-1",
                 note=(
                     "`softmax_cross_entropy` takes probability labels, "
                     "`smooth_labels` smooths them."
+                ),
+                evidence=(
+                    "close(optax.losses.softmax_cross_entropy(p, optax.losses.smooth_labels("
+                    "jax.nn.one_hot(t, p.shape[-1]), 0.1)), ours(label_smoothing=0.1))",
                 ),
             ),
         ),
@@ -178,24 +213,26 @@ CARDS = {
         ),
         failure="Its probabilities are too even; recalibrate before reading them as such.",
         conventions=(
-            Convention(
+            formula(
                 "PyTorch",
-                note=(
-                    "`(1 - torch.exp(-ce)) ** gamma * ce` with "
-                    '`ce = cross_entropy(input, target, reduction="none")`'
-                ),
+                '(1 - torch.exp(-(ce := F.cross_entropy(p, t, reduction="none")))) ** gamma * ce',
+                class_axis="1",
             ),
             keras_classes(
-                "keras.losses.CategoricalFocalCrossentropy(alpha=1.0, from_logits=True)",
+                "keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=gamma, "
+                "from_logits=True)(keras.ops.one_hot(t, p.shape[-1]), p)",
                 note="`alpha` is 0.25 by default and scales all classes alike; takes one-hot rows.",
-            ),
-            Convention("scikit-learn", note="No metric or estimator offers it."),
-            Convention(
-                "optax",
-                note=(
-                    "As for PyTorch, with `jnp.exp` and "
-                    "`softmax_cross_entropy_with_integer_labels`."
+                evidence=(
+                    "close(keras.losses.CategoricalFocalCrossentropy(from_logits=True)"
+                    "(keras.ops.one_hot(t, p.shape[-1]), p), 0.25 * ours().mean())",
                 ),
+            ),
+            formula("scikit-learn", "-", note="No metric or estimator offers it."),
+            formula(
+                "optax",
+                "(1 - jnp.exp(-(ce := optax.losses.softmax_cross_entropy_with_integer_labels("
+                "p, t)))) ** gamma * ce",
+                class_axis="-1",
             ),
         ),
     ),
@@ -222,18 +259,27 @@ CARDS = {
         stable_form="As it stands: nothing overflows or cancels.",
         failure="Behind a softmax that is sure and wrong, its gradient vanishes.",
         conventions=(
-            Convention("PyTorch", note="`mse_loss` averages over the $K$ classes: $1/K$ of it."),
-            keras_classes(
-                "keras.losses.MeanSquaredError", factor="1/K", note="$K$ is the number of classes."
+            formula(
+                "PyTorch",
+                'F.mse_loss(p, t, reduction="none").sum(dim=-1)',
+                class_axis="-1",
+                note="Without `reduction` it averages over the $K$ classes too: $1/K$ of it.",
+                evidence=("close(F.mse_loss(p, t), ours().mean() / p.shape[-1])",),
             ),
-            metric(
-                "sklearn.metrics.brier_score_loss",
-                arguments="(y_true, y_proba)",
-                class_axis="1",
-                factor="1, or 1/2 for two classes",
-                note="`scale_by_half=False` never halves; takes class ids.",
+            keras_classes("keras.losses.MeanSquaredError()(t, p)", theirs="ours / K"),
+            metric_of_classes(
+                "sklearn.metrics.brier_score_loss(t.argmax(axis=1), p, labels=range(p.shape[1]))",
+                note=(
+                    "Takes class ids; of two classes it gives the half, unless "
+                    "`scale_by_half=False`."
+                ),
+                evidence=(
+                    "close(sklearn.metrics.brier_score_loss([1], [0.2]), 0.8**2)",
+                    "close(sklearn.metrics.brier_score_loss([1, 0], [0.2, 0.2],"
+                    " scale_by_half=False), 0.8**2 + 0.2**2)",
+                ),
             ),
-            Convention("optax", note="`squared_error(p, t).sum(axis=-1)`"),
+            formula("optax", "optax.losses.squared_error(p, t).sum(axis=-1)", class_axis="-1"),
         ),
     ),
     "multiclass_hinge": Card(
@@ -267,29 +313,41 @@ CARDS = {
         stable_form="Rival less own logit first, then $m$: the margin is not lost in large logits.",
         failure="Its scores are no log-probabilities, and with no majority class they say nothing.",
         conventions=(
-            Convention(
+            formula(
                 "PyTorch",
+                "torch.relu(margin + p.scatter(-1, t[..., None], -torch.inf).amax(-1)"
+                " - p.gather(-1, t[..., None])[..., 0])",
+                class_axis="-1",
                 note="`multi_margin_loss` is another: it sums over all rivals and divides by $K$.",
-            ),
-            keras_classes(
-                "keras.losses.CategoricalHinge",
-                note=(
-                    "Equal only where the best rival's score is at least 0, since the true class "
-                    "counts as a rival with score 0; margin 1; one-hot rows."
+                evidence=(
+                    "close(F.multi_margin_loss(p, t, reduction='none'), (torch.relu("
+                    "1 + p - p.gather(1, t[:, None])).sum(1) - 1) / p.shape[1])",
+                    "not close(F.multi_margin_loss(p, t, reduction='none'), ours())",
                 ),
             ),
-            metric(
-                "sklearn.metrics.hinge_loss",
-                arguments="(y_true, pred_decision)",
-                class_axis="1",
-                note="Margin 1; `labels=` where a class may be absent; two classes take one score.",
+            keras_classes(
+                "keras.losses.CategoricalHinge()(keras.ops.one_hot(t, p.shape[-1]), "
+                "p - keras.ops.min(p, axis=-1, keepdims=True))",
+                note=(
+                    "The true class counts as a rival of score 0, so that scores must be raised "
+                    "to 0 or above; margin 1; one-hot rows."
+                ),
+                evidence=(
+                    "close(keras.losses.CategoricalHinge()([[1.0, 0.0]], [[-3.0, -4.0]]), 4)",
+                ),
             ),
-            optax(
-                "optax.losses.multiclass_hinge_loss",
-                arguments="(scores, labels)",
-                class_axis="-1",
-                note="Margin 1.",
+            metric_of_classes(
+                "sklearn.metrics.hinge_loss(t, p, labels=range(p.shape[1]))",
+                note=(
+                    "Margin 1; without `labels=` each class must occur; two classes take one score."
+                ),
+                evidence=(
+                    "refuses(sklearn.metrics.hinge_loss, [0, 1], p[:2])",
+                    "refuses(sklearn.metrics.hinge_loss, [0, 1], p[:2, :2])",
+                    "sklearn.metrics.hinge_loss([0, 1], [-0.5, 0.5]) == 0.5",
+                ),
             ),
+            optax("optax.losses.multiclass_hinge_loss(p, t)", class_axis="-1", note="Margin 1."),
         ),
     ),
 }

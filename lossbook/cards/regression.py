@@ -3,7 +3,7 @@
 import sympy as sp
 
 from lossbook.cards.card import Card
-from lossbook.cards.convention import Convention, estimator, keras, metric, optax, pytorch
+from lossbook.cards.convention import estimator, formula, keras, metric, optax, pytorch
 from lossbook.cards.symbolic import Symbolic, cases, minus, product
 
 p, t, s, mu, z = sp.symbols("p t s mu z", real=True)
@@ -32,16 +32,32 @@ CARDS = {
         ),
         conventions=(
             pytorch(
-                "torch.nn.functional.mse_loss",
+                "F.mse_loss(p, t)",
+                weights="weight=w",
                 weighted_mean="sum of weights",
                 note="Shapes (N,) and (N, 1) broadcast to (N, N) with only a warning.",
+                evidence=(
+                    "warned(F.mse_loss, p, t[:, None], reduction='none').shape == (len(p), len(p))",
+                ),
             ),
             keras(
-                "keras.losses.MeanSquaredError",
-                note='`reduction="mean_with_sample_weight"` divides by the sum of the weights.',
+                "keras.losses.MeanSquaredError()(t, p)",
+                note=(
+                    '`reduction="mean_with_sample_weight"` divides by the sum of the weights. The '
+                    "mean over the last axis is taken in float32, of float64 too."
+                ),
+                evidence=(
+                    "keras.losses.mean_squared_error(0 * t, 0 * p + 1 + 1e-9)[0] == 1",
+                    "close(keras.losses.MeanSquaredError(reduction='mean_with_sample_weight')"
+                    "(t, p, sample_weight=w), np.average(ours().mean(axis=-1), weights=w))",
+                ),
             ),
-            metric("sklearn.metrics.mean_squared_error"),
-            optax("optax.losses.squared_error", note="Refuses arguments of different shapes."),
+            metric("sklearn.metrics.mean_squared_error(t, p)"),
+            optax(
+                "optax.losses.squared_error(p, t)",
+                note="Refuses arguments of different shapes.",
+                evidence=("refuses(optax.losses.squared_error, p, t[:, None])",),
+            ),
         ),
     ),
     "half_squared_error": Card(
@@ -62,13 +78,18 @@ CARDS = {
             "learning rate."
         ),
         conventions=(
-            Convention("PyTorch", note="`0.5 * mse_loss(input, target)`"),
-            Convention("Keras", note="Half of `MeanSquaredError`."),
+            formula("PyTorch", "0.5 * F.mse_loss(p, t)", reduction="mean"),
+            formula(
+                "Keras",
+                "0.5 * keras.losses.MeanSquaredError()(t, p)",
+                reduction="last axis, then sum_over_batch_size",
+            ),
             estimator(
                 'sklearn.linear_model.SGDRegressor(loss="squared_error")',
                 note="Halved in spite of its name; the metric `mean_squared_error` is not.",
+                evidence=("close(sklearn.metrics.mean_squared_error(t, p), 2 * ours().mean())",),
             ),
-            optax("optax.losses.l2_loss"),
+            optax("optax.losses.l2_loss(p, t)"),
         ),
     ),
     "absolute_error": Card(
@@ -86,10 +107,10 @@ CARDS = {
             "stepping over it."
         ),
         conventions=(
-            pytorch("torch.nn.functional.l1_loss", weighted_mean="sum of weights"),
-            keras("keras.losses.MeanAbsoluteError"),
-            metric("sklearn.metrics.mean_absolute_error"),
-            Convention("optax", note="`jnp.abs(predictions - targets)`"),
+            pytorch("F.l1_loss(p, t)", weights="weight=w", weighted_mean="sum of weights"),
+            keras("keras.losses.MeanAbsoluteError()(t, p)"),
+            metric("sklearn.metrics.mean_absolute_error(t, p)"),
+            formula("optax", "jnp.abs(p - t)"),
         ),
     ),
     "huber": Card(
@@ -124,19 +145,24 @@ CARDS = {
         ),
         conventions=(
             pytorch(
-                "torch.nn.functional.huber_loss",
+                "F.huber_loss(p, t, delta=delta)",
+                weights="weight=w",
                 weighted_mean="number of values",
                 note="Its weighted mean differs from that of `mse_loss` and `l1_loss`.",
             ),
-            keras("keras.losses.Huber"),
+            keras("keras.losses.Huber(delta=delta)(t, p)"),
             estimator(
-                'sklearn.linear_model.SGDRegressor(loss="huber")',
+                'sklearn.linear_model.SGDRegressor(loss="huber", epsilon=delta)',
                 note=(
-                    "$\\delta$ is called `epsilon` and is 0.1 by default; `HuberRegressor` also "
-                    "fits a scale: another loss."
+                    "`epsilon` is 0.1 by default; `HuberRegressor` also fits a scale: another loss."
                 ),
+                evidence=("sklearn.linear_model.SGDRegressor().epsilon == 0.1",),
             ),
-            optax("optax.losses.huber_loss", note="Shapes (N,) and (N, 1) broadcast silently."),
+            optax(
+                "optax.losses.huber_loss(p, t, delta=delta)",
+                note="Shapes (N,) and (N, 1) broadcast silently.",
+                evidence=("optax.losses.huber_loss(p, t[:, None]).shape == (len(p), len(p))",),
+            ),
         ),
     ),
     "smooth_l1": Card(
@@ -168,11 +194,24 @@ CARDS = {
         ),
         conventions=(
             pytorch(
-                "torch.nn.functional.smooth_l1_loss", note="Takes `beta=0` for absolute error."
+                "F.smooth_l1_loss(p, t, beta=beta)",
+                note="Takes `beta=0` for absolute error.",
+                evidence=("close(F.smooth_l1_loss(p, t, beta=0.0), F.l1_loss(p, t))",),
             ),
-            Convention("Keras", note="`Huber(delta=beta)`, divided by `beta`."),
-            Convention("scikit-learn", note="The Huber loss, divided by its threshold."),
-            Convention("optax", note="`huber_loss(predictions, targets, delta=beta) / beta`"),
+            formula(
+                "Keras",
+                "keras.losses.Huber(delta=beta)(t, p) / beta",
+                reduction="last axis, then sum_over_batch_size",
+            ),
+            formula(
+                "scikit-learn",
+                "-",
+                note=(
+                    "No metric offers it. Of the estimators `SGDRegressor` has the Huber loss: "
+                    "divide its learning rate by the threshold."
+                ),
+            ),
+            formula("optax", "optax.losses.huber_loss(p, t, delta=beta) / beta"),
         ),
     ),
     "log_cosh": Card(
@@ -196,16 +235,25 @@ CARDS = {
             "to set: scale the target."
         ),
         conventions=(
-            Convention(
+            formula(
                 "PyTorch",
-                note=(
-                    "`torch.logaddexp(d, -d) - math.log(2)` with `d = input - target`; it cancels "
-                    "too: a residual of 1e-9 costs 0 in float64."
+                "torch.logaddexp(d := p - t, -d) - math.log(2)",
+                note="Cancels: a residual of 1e-9 costs 0 in float64.",
+                evidence=(
+                    "torch.logaddexp(d := torch.tensor(1e-9).double(), -d) - math.log(2) == 0",
                 ),
             ),
-            keras("keras.losses.LogCosh", note="Cancels: a residual of 1e-9 costs 0 in float64."),
-            Convention("scikit-learn", note="No metric or estimator offers it."),
-            optax("optax.losses.log_cosh", note="Cancels: a residual of 1e-9 costs 0 in float64."),
+            keras(
+                "keras.losses.LogCosh()(t, p)",
+                note="Cancels: a residual of 1e-9 costs 0 in float64.",
+                evidence=("keras.losses.LogCosh()(0 * t, 0 * p + 1e-9) == 0",),
+            ),
+            formula("scikit-learn", "-", note="No metric or estimator offers it."),
+            optax(
+                "optax.losses.log_cosh(p, t)",
+                note="Cancels: a residual of 1e-9 costs 0 in float64.",
+                evidence=("(optax.losses.log_cosh(0 * p + 1e-9, 0 * t) == 0).all()",),
+            ),
         ),
     ),
     "quantile": Card(
@@ -229,13 +277,10 @@ CARDS = {
             "Quantiles fitted one by one can cross: a predicted 90 % quantile below the median."
         ),
         conventions=(
-            Convention(
-                "PyTorch",
-                note="`torch.maximum(level * d, (level - 1) * d)` with `d = target - input`",
-            ),
-            Convention("Keras", note="As for PyTorch, with `keras.ops.maximum`."),
-            metric("sklearn.metrics.mean_pinball_loss", note="The level is called `alpha`."),
-            Convention("optax", note="As for PyTorch, with `jnp.maximum`."),
+            formula("PyTorch", "torch.maximum(level * (t - p), (level - 1) * (t - p))"),
+            formula("Keras", "keras.ops.maximum(level * (t - p), (level - 1) * (t - p))"),
+            metric("sklearn.metrics.mean_pinball_loss(t, p, alpha=level)"),
+            formula("optax", "jnp.maximum(level * (t - p), (level - 1) * (t - p))"),
         ),
     ),
     "poisson_nll": Card(
@@ -260,22 +305,31 @@ CARDS = {
         failure="One log-rate that is far too high gives an exponentially large step.",
         conventions=(
             pytorch(
-                "torch.nn.functional.poisson_nll_loss",
+                "F.poisson_nll_loss(p, t)",
                 note=(
                     "`log_input=False` takes the rate, and adds `eps`, 1e-8, to it inside the "
-                    "logarithm; `full=True` adds Stirling's $\\log t!$."
+                    "logarithm; `full=True` adds Stirling's $\\log t!$ where $t > 1$."
+                ),
+                evidence=(
+                    "close(F.poisson_nll_loss(p.exp(), t, log_input=False),"
+                    " (p.exp() - t * torch.log(p.exp() + 1e-8)).mean())",
+                    "close(F.poisson_nll_loss(p, t, full=True) - F.poisson_nll_loss(p, t),"
+                    " torch.where(t > 1, torch.xlogy(t, t) - t + torch.log(2 * math.pi * t) / 2, 0)"
+                    ".mean())",
                 ),
             ),
             keras(
-                "keras.losses.Poisson",
+                "keras.losses.Poisson()(t, keras.ops.exp(p))",
+                theirs="ours + t * (p - np.log(np.exp(p) + 1e-7))",
                 note="Takes the rate $e^z$, and adds 1e-7 to it inside the logarithm.",
             ),
             metric(
-                "sklearn.metrics.mean_poisson_deviance",
-                factor="2, plus a term of the target alone",
+                "sklearn.metrics.mean_poisson_deviance(t, np.exp(p))",
+                theirs="2 * (ours + special.xlogy(t, t) - t)",
                 note="Takes the rate $e^z$; a perfect prediction costs 0.",
+                evidence=("sklearn.metrics.mean_poisson_deviance(t + 1, t + 1) == 0",),
             ),
-            Convention("optax", note="`jnp.exp(z) - t * z`"),
+            formula("optax", "jnp.exp(p) - t * p"),
         ),
     ),
     "gaussian_nll": Card(
@@ -305,16 +359,20 @@ CARDS = {
         ),
         conventions=(
             pytorch(
-                "torch.nn.functional.gaussian_nll_loss",
-                arguments="(input, target, var)",
+                "F.gaussian_nll_loss(p[..., 0], t, torch.exp(p[..., 1]))",
                 note=(
                     "Takes the variance, not its logarithm, and raises it to `eps`, 1e-6; "
                     "`full=True` adds the constant."
                 ),
+                evidence=(
+                    "close(F.gaussian_nll_loss(t, t, 0 * t + 1e-9), math.log(1e-6) / 2)",
+                    "close(F.gaussian_nll_loss(t, t, 0 * t + 1, full=True),"
+                    " math.log(2 * math.pi) / 2)",
+                ),
             ),
-            Convention("Keras", note="Written with `keras.ops` from the formula."),
-            Convention("scikit-learn", note="No metric or estimator offers it."),
-            Convention("optax", note="Written with `jnp` from the formula."),
+            formula("Keras", "(p[..., 1] + (p[..., 0] - t) ** 2 * keras.ops.exp(-p[..., 1])) / 2"),
+            formula("scikit-learn", "-", note="No metric or estimator offers it."),
+            formula("optax", "(p[..., 1] + (p[..., 0] - t) ** 2 * jnp.exp(-p[..., 1])) / 2"),
         ),
     ),
 }
