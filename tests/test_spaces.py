@@ -13,10 +13,13 @@ from lossbook.spaces import (
     CLASS_ID,
     CLASS_ID_OR_ROW,
     CLASS_PROBABILITIES,
+    COUNT,
+    FRACTION,
     LABEL_ROW,
     PROBABILITY,
     REAL,
     SIGN,
+    WEIGHT,
     ClassId,
     Number,
     Space,
@@ -75,6 +78,33 @@ class TestExamples:
     @pytest.mark.parametrize("space", [BIT, SIGN])
     def test_there_are_two_and_both_are_drawn(self, space, rng):
         assert set(space.draw(rng, (50,))) == {space.low, space.high}
+
+
+class TestEnds:
+    @pytest.mark.parametrize(
+        ("space", "low", "high"),
+        [
+            (COUNT, 0, math.inf),
+            (WEIGHT, 0, math.inf),
+            (FRACTION, 0, 1),
+            (PROBABILITY, 0, 1),
+            (CLASS_PROBABILITIES, 0, 1),
+        ],
+    )
+    def test_the_ends_are_in_it_and_nothing_beyond(self, space, low, high):
+        row = np.array([low, min(high, 1e300)], np.float64)
+        np.testing.assert_array_equal(checked(space, row), row)
+        for end, beyond in ((low, low - 1e-9), (high, high + 1e-9)):
+            if math.isfinite(end):
+                with pytest.raises(ValueError, match=r"^x must lie in \[0, "):
+                    checked(space, np.array([low, beyond]))
+
+    @pytest.mark.parametrize(("space", "two"), [(BIT, [0, 1]), (SIGN, [-1, 1])])
+    def test_of_two_numbers_nothing_near_them_is_one(self, space, two):
+        np.testing.assert_array_equal(checked(space, np.array(two)), two)
+        for near in (two[0] - 1e-9, two[0] + 1e-9, two[1] - 1e-9, two[1] + 1e-9):
+            with pytest.raises(ValueError, match=rf"^x must be {two[0]} or {two[1]}, got"):
+                checked(space, np.array([two[0], near]))
 
 
 class TestRowsThatSumToOne:
