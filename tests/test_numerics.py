@@ -46,6 +46,19 @@ ROW = {
 }
 
 
+# What a single exponential gives at once, by the names of what gives each alone.
+PARTS = {
+    "sigmoid_parts": (
+        lambda x: (numerics.softplus(x), numerics.softplus(-x)),
+        lambda x: (numerics.sigmoid(x), numerics.sigmoid(-x)),
+    ),
+    "softmax_parts": (
+        lambda x: (numerics.log_softmax(x),),
+        lambda x: (numerics.softmax(x), numerics.softmax_complement(x)),
+    ),
+}
+
+
 def assert_close(results, truths):
     tolerance, dtype = TOLERANCES[str(results.dtype)], results.dtype
     for result, truth in zip(results.reshape(-1), truths, strict=True):
@@ -104,14 +117,45 @@ def test_logsumexp(dtype, library):
             assert abs(mp.mpf(float(result)) - mp.fsum(terms)) <= allowed
 
 
-@pytest.mark.parametrize("name", [*SCALAR, *ROW, "logsumexp"])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_are_what_each_function_gives_alone(name, dtype, library):
+    x = (ROWS if name == "softmax_parts" else POINTS).astype(dtype)
+    with np.errstate(all="raise"):
+        parts = getattr(numerics, name)(torch.from_numpy(x) if library == "torch" else x)
+        alone = [result for functions in PARTS[name] for result in functions(x)]
+    for part, result in zip(parts, alone, strict=True):
+        assert np.asarray(part).dtype == dtype
+        # The same formula; logaddexp and the libraries' own exponentials round differently, and
+        # below the smallest normal number digits are lost.
+        close = {"rtol": 8 * np.finfo(dtype).eps, "atol": np.finfo(dtype).tiny}
+        np.testing.assert_allclose(np.asarray(part), result, **close)
+
+
+@pytest.mark.parametrize("name", [*SCALAR, *ROW, "logsumexp", *PARTS])
 def test_nan_in_gives_nan_out(name):
-    result = getattr(numerics, name)(np.array([[0.0, np.nan, 1.0], [0.0, 1.0, 2.0]]))
-    assert np.isnan(result[0]).any()
-    assert not np.isnan(result[1]).any()
+    results = getattr(numerics, name)(np.array([[0.0, np.nan, 1.0], [0.0, 1.0, 2.0]]))
+    for result in results if isinstance(results, tuple) else (results,):
+        assert np.isnan(result[0]).any()
+        assert not np.isnan(result[1]).any()
 
 
-@pytest.mark.parametrize("name", [*SCALAR, *ROW, "logsumexp"])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2, 1.0])
+def test_label_rows(library, label_smoothing):
+    ids, logits = np.array([2, 0], np.uint8), np.zeros((2, 4), np.float32)
+    rows = np.eye(4)[ids]
+    smoothed = (1 - label_smoothing) * rows + label_smoothing / 4
+    make = torch.from_numpy if library == "torch" else np.asarray
+    for labels in (ids, rows):
+        given = make(logits), make(labels)
+        result = numerics.label_rows(*given, label_smoothing=label_smoothing)
+        assert np.asarray(result).dtype == np.float32
+        np.testing.assert_allclose(np.asarray(result), smoothed, rtol=1e-6)  # rounded to float32
+
+
+@pytest.mark.parametrize("name", [*SCALAR, *ROW, "logsumexp", *PARTS])
 def test_integers_are_refused(name):
     with pytest.raises(TypeError, match="x must hold real floating-point numbers, got dtype int64"):
         getattr(numerics, name)(np.array([0, 1]))
@@ -121,6 +165,8 @@ def test_infinite_numbers_have_their_limits():
     x = np.array([-np.inf, np.inf])
     np.testing.assert_array_equal(numerics.softplus(x), [0.0, np.inf])
     np.testing.assert_array_equal(numerics.sigmoid(x), [0.0, 1.0])
+    parts = numerics.sigmoid_parts(x)
+    np.testing.assert_array_equal(parts, [[0.0, np.inf], [np.inf, 0.0], [0.0, 1.0], [1.0, 0.0]])
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])

@@ -117,3 +117,24 @@ def test_weights_may_be_integers_or_booleans_and_take_the_dtype_of_the_values():
         result = reduce(values, weights=weights)
         assert result.dtype == np.float32
         assert math.isclose(result, 2.5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1e-300, 1e-40, 1e38, 1e300, 8e307])
+def test_a_mean_does_not_see_the_scale_of_its_weights(size, dtype):
+    # float64 weights that float32 values could not hold, and whose sum float64 could not.
+    values, weights = np.array([1.0, 2.0, 4.0, 8.0], dtype), np.array([2.0, 1.0, 0.0, 2.0])
+    found = reduce(values, weights=size * weights)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, 4.0, rtol=4 * np.finfo(dtype).eps)  # rounding of the sums
+    slopes = reduce_grad(np.ones(4, dtype), (4,), weights=size * weights)
+    np.testing.assert_allclose(slopes, weights / 5, rtol=4 * np.finfo(dtype).eps)
+
+
+def test_scaling_the_weights_loses_no_digit():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        # Whole numbers, and 2^10 for the sum of the weights: every result can be exact.
+        weights = np.diff(np.sort(rng.integers(0, 1025, 6)), prepend=0, append=1024).astype(float)
+        values = rng.integers(0, 100, 7).astype(float)
+        assert reduce(values, weights=weights) == np.sum(weights * values) / 1024
