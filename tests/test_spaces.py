@@ -214,7 +214,7 @@ class TestNumbers:
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 @every_space
-def test_one_boolean_says_whether_all_is_well_and_a_nan_is_looked_into(space, library, rng):
+def test_the_signs_say_whether_all_is_well_and_a_nan_is_looked_into(space, library, rng):
     array = space.draw(rng, (5,), CLASSES)
     like = np.zeros((5, CLASSES))
     make = torch.from_numpy if library == "torch" else np.asarray
@@ -222,8 +222,9 @@ def test_one_boolean_says_whether_all_is_well_and_a_nan_is_looked_into(space, li
         spoilt = array.copy()
         if bad is not None:
             spoilt.reshape(-1)[3] = bad
-        fine = space.fine(make(spoilt), make(spoilt), make(like))
-        assert fine is None or (fine.ndim == 0 and bool(fine) == is_fine)
+        signs = space.signs(make(spoilt), make(spoilt), make(like))
+        assert all(sign.ndim == 0 for sign, _ in signs)
+        assert all(low <= float(sign) <= high for sign, (low, high) in signs) == is_fine
     if not isinstance(space, ClassId):
         array.reshape(-1)[0] = np.nan
         space.refuse("x", make(array), make(array), make(like))  # raises nothing
