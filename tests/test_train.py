@@ -190,6 +190,15 @@ def test_the_sample_is_read_more_often(monkeypatch, capsys):
     assert result_of(capsys)["epochs"] == 3
 
 
+def test_the_command_judges_by_the_test_images(monkeypatch, capsys):
+    network = CNN(seed=3)
+    monkeypatch.setattr(command_line, "train", lambda *a, **k: train.Run(network, [], 0.0))
+    assert main([*SMALL, "--loss", "brier"]) == 0
+    expected = train.evaluate(network, "brier", *load_mnist("test", source="sample"))
+    result = result_of(capsys)
+    assert {"accuracy": result["test_accuracy"], "loss": result["test_loss"]} == expected
+
+
 def test_quiet_is_quiet_and_a_bar_is_not(digits, settings, capsys):
     train.train(*digits, settings, progress=False)
     assert capsys.readouterr() == ("", "")
