@@ -466,6 +466,17 @@ def test_rounding_makes_nothing_stale_and_a_stopped_study_goes_on(fake, tmp_path
     assert is_current("fake")
 
 
+def test_runs_that_are_no_longer_planned_are_not_stored(fake):
+    fake.fails_at = 3
+    with pytest.raises(Interrupted):
+        study.perform("fake")
+    fake.fails_at = None
+    fake.plan = lambda done: [{"number": 1}, {"number": 7}]
+    study.perform("fake")
+    assert fake.made == [3, 1, 2, 7]
+    assert [entry["settings"]["number"] for entry in load("fake")["runs"]] == [1, 7]
+
+
 def test_runs_of_other_versions_are_not_mixed(fake, tmp_path, monkeypatch):
     fake.fails_at = 2
     with pytest.raises(Interrupted):

@@ -1,6 +1,7 @@
 """Training: the command line, stopping and resuming at any moment, and that every loss learns."""
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -186,6 +188,15 @@ def test_the_sample_is_read_more_often(monkeypatch, capsys):
     assert main(["--source", "sample", "--epochs", "3"]) == 0
     assert seen == [train.EPOCHS["sample"], 3]
     assert result_of(capsys)["epochs"] == 3
+
+
+def test_the_command_judges_by_the_test_images(monkeypatch, capsys):
+    network = CNN(seed=3)
+    monkeypatch.setattr(command_line, "train", lambda *a, **k: train.Run(network, [], 0.0))
+    assert main([*SMALL, "--loss", "brier"]) == 0
+    expected = train.evaluate(network, "brier", *load_mnist("test", source="sample"))
+    result = result_of(capsys)
+    assert {"accuracy": result["test_accuracy"], "loss": result["test_loss"]} == expected
 
 
 def test_quiet_is_quiet_and_a_bar_is_not(digits, settings, capsys):
@@ -418,10 +429,16 @@ def test_accuracy_and_loss_are_those_of_the_images(digits):
     assert outputs.dtype == np.float32
     # Sums of float32 products, in an order that depends on the size of a batch.
     np.testing.assert_allclose(outputs, train.predict(network, digits[0]), rtol=1e-4, atol=1e-5)
-    measured = train.evaluate(network, "softmax_cross_entropy", *digits)
-    assert measured["accuracy"] == np.mean(outputs.argmax(-1) == digits[1])
-    expected = LOSSES["softmax_cross_entropy"].value(outputs.astype(float), digits[1])
-    assert measured["loss"] == pytest.approx(expected, rel=1e-5)  # float32
+    outputs = outputs.astype(float)
+    for name, target in (
+        ("softmax_cross_entropy", digits[1]),
+        ("squared_error", np.eye(10)[digits[1]]),
+        ("hinge", 2 * np.eye(10)[digits[1]] - 1),
+    ):
+        measured = train.evaluate(network, name, *digits)
+        assert measured["accuracy"] == np.mean(outputs.argmax(-1) == digits[1])
+        expected = LOSSES[name].value(outputs, target)
+        assert measured["loss"] == pytest.approx(expected, rel=1e-5)  # float32
 
 
 def test_a_rate_far_too_large_says_so(digits, capsys):
@@ -457,7 +474,7 @@ def test_a_stopped_run_resumes_as_if_unbroken(optimizer, steps, digits, tmp_path
     assert len(lines) == 3
 
 
-@pytest.mark.parametrize("writes", [0, 1, 2, 3])
+@pytest.mark.parametrize("writes", range(6))  # two an epoch
 def test_stopped_before_any_write_it_resumes(writes, digits, settings, tmp_path, monkeypatch):
     unbroken = train.train(*digits, settings, progress=False)
     with monkeypatch.context() as patch:
@@ -468,6 +485,18 @@ def test_stopped_before_any_write_it_resumes(writes, digits, settings, tmp_path,
     assert_same_run(unbroken, resumed)
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == unbroken.history
+
+
+def test_the_seconds_of_all_epochs_are_added_up(digits, tmp_path, monkeypatch):
+    # A clock that goes on by a second whenever it is looked at: before and after each epoch.
+    clock = SimpleNamespace(perf_counter=itertools.count().__next__)
+    monkeypatch.setattr(trainer, "time", clock)
+    options = {"out": tmp_path, "resume": True, "progress": False}
+    with monkeypatch.context() as patch:
+        stop_after(patch, trainer, "training_step", 12)
+        with pytest.raises(Stopped):
+            train.train(*digits, train.Settings(epochs=4), **options)
+    assert train.train(*digits, train.Settings(epochs=4), **options).train_seconds == 4
 
 
 def test_a_killed_process_resumes_as_if_unbroken(tmp_path, capsys):
