@@ -7,7 +7,13 @@ backward together, from NumPy arrays to NumPy arrays for `value_and_grad`, with 
 """
 
 import argparse
+import os
 import time
+
+# Before torch is loaded: its threads, when they have nothing to do, would else go on turning, and
+# take the core from the side whose turn it is.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 import numpy as np
 import torch

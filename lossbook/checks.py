@@ -43,9 +43,9 @@ def array_namespace(**arrays):
     TypeError: prediction must be a NumPy array or a torch tensor, got list; wrap it in \
 numpy.asarray(...)
     """
-    first, *others = arrays.values()
-    if type(first) in _NAMESPACES and all(type(other) is type(first) for other in others):
-        return _NAMESPACES[type(first)]
+    kinds = set(map(type, arrays.values()))
+    if len(kinds) == 1 and (xp := _NAMESPACES.get(*kinds)):
+        return xp
     for name, array in arrays.items():
         if not array_api_compat.is_array_api_obj(array):
             raise TypeError(
@@ -55,9 +55,9 @@ numpy.asarray(...)
     try:
         xp = array_api_compat.array_namespace(*arrays.values())
     except TypeError:
-        kinds = ", ".join(f"{name} is a {_kind(array)}" for name, array in arrays.items())
-        raise TypeError(f"all arguments must be of one array library, but {kinds}") from None
-    _NAMESPACES[type(first)] = xp
+        found = ", ".join(f"{name} is a {_kind(array)}" for name, array in arrays.items())
+        raise TypeError(f"all arguments must be of one array library, but {found}") from None
+    _NAMESPACES.update(dict.fromkeys(kinds, xp))
     return xp
 
 

@@ -83,8 +83,7 @@ def source(*functions):
     ```python
     @takes(REAL, REAL, delta=POSITIVE)
     def huber_grad(prediction, target, /, *, delta=1.0):
-        xp = array_namespace(prediction)
-        return xp.clip(prediction - target, -delta, delta)
+        return clip(prediction - target, -delta, delta)
     ```
     """
     code = "\n\n\n".join(_without_docstring(function) for function in functions)

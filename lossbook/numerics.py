@@ -159,7 +159,7 @@ def sigmoid_parts(x, /):
     tail, share = xp.log1p(small), 1 / (1 + small)
     is_positive = xp.astype(x >= 0, x.dtype)
     rises, falls = xp.maximum(small, is_positive), xp.maximum(small, 1 - is_positive)
-    above, below = xp.clip(x, 0.0, None), xp.clip(-x, 0.0, None)
+    above, below = clip(x, 0.0), clip(-x, 0.0)
     return above + tail, below + tail, share * rises, share * falls
 
 
@@ -201,6 +201,21 @@ def label_rows(logits, labels, /, *, label_smoothing=0.0):
     if not label_smoothing:
         return rows
     return (1 - label_smoothing) * rows + label_smoothing / logits.shape[-1]
+
+
+def clip(x, /, low=None, high=None):
+    """Each entry of `x`, raised to `low` where it is below and lowered to `high` where above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> clip(np.array([-2.0, 0.5, 2.0]), -1.0, 1.0)
+    array([-1. ,  0.5,  1. ])
+    """
+    if hasattr(x, "clip"):
+        # The arrays' own, in NumPy and torch alike, takes a single pass.
+        return x.clip(low, high)
+    return array_namespace(x).clip(x, low, high)
 
 
 def picked(rows, positions, /):

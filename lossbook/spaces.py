@@ -286,7 +286,6 @@ class ClassIdOrRow(ClassId):
 
     def form_like(self, name, array, like_name, like, axes):
         """As for every space."""
-        checks.array_namespace(**{name: array})
         return self._kind(array, like).form_like(name, array, like_name, like, axes)
 
     def signs(self, array, given, like):

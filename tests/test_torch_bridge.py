@@ -146,6 +146,22 @@ def test_without_autograd_it_is_just_the_value():
     torch.testing.assert_close(value, with_gradient, **CLOSE)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_no_gradient_is_computed_that_nobody_wants(name, monkeypatch):
+    def unwanted(*arguments, **options):
+        raise AssertionError("a gradient was computed")
+
+    prediction, target, _ = inputs(name)
+    row = dataclasses.replace(LOSSES[name], gradient=unwanted, joint=unwanted)
+    monkeypatch.setitem(LOSSES, name, row)
+    criterion = as_torch(name)
+    with torch.no_grad():
+        criterion(prediction, target)
+    criterion(prediction.detach(), target)
+    with pytest.raises(AssertionError, match="a gradient was computed"):
+        criterion(prediction, target)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_value_and_gradient_keep_the_dtype(dtype):
     prediction = torch.zeros(2, 3, dtype=dtype, requires_grad=True)

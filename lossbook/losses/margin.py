@@ -14,6 +14,7 @@ from array_api_compat import array_namespace
 
 from lossbook import numerics
 from lossbook.declaration import takes
+from lossbook.numerics import clip
 from lossbook.spaces import SCORE, SIGN
 
 # A loss has checked its arguments before it calls these.
@@ -47,8 +48,7 @@ def perceptron(scores, labels, /):
     >>> perceptron(np.array([2.0, -0.5]), np.array([1, 1]))
     array([0. , 0.5])
     """
-    xp = array_namespace(scores)
-    return xp.clip(-labels * scores, 0.0, None)
+    return clip(-labels * scores, 0.0)
 
 
 @takes(SCORE, SIGN)
@@ -65,13 +65,13 @@ def perceptron_grad(scores, labels, /):
     array([ 0., -1., -1.])
     """
     xp = array_namespace(scores)
-    return labels * xp.clip(xp.sign(labels * scores) - 1, -1.0, 0.0)
+    return labels * clip(xp.sign(labels * scores) - 1, -1.0, 0.0)
 
 
 def perceptron_value_and_grad(scores, labels, /):
     xp = array_namespace(scores)
     margin = labels * scores
-    return xp.clip(-margin, 0.0, None), labels * xp.clip(xp.sign(margin) - 1, -1.0, 0.0)
+    return clip(-margin, 0.0), labels * clip(xp.sign(margin) - 1, -1.0, 0.0)
 
 
 @takes(SCORE, SIGN)
@@ -86,8 +86,7 @@ def hinge(scores, labels, /):
     >>> hinge(np.array([2.0, 0.25, -0.5]), np.array([1, 1, 1]))
     array([0.  , 0.75, 1.5 ])
     """
-    xp = array_namespace(scores)
-    return xp.clip(1 - labels * scores, 0.0, None)
+    return clip(1 - labels * scores, 0.0)
 
 
 @takes(SCORE, SIGN)
@@ -104,12 +103,12 @@ def hinge_grad(scores, labels, /):
     array([ 0.,  0., -1.])
     """
     xp = array_namespace(scores)
-    return labels * xp.clip(xp.sign(labels * scores - 1), None, 0.0)
+    return labels * clip(xp.sign(labels * scores - 1), high=0.0)
 
 
 def hinge_value_and_grad(scores, labels, /):
     xp = array_namespace(scores)
-    cost = xp.clip(1 - labels * scores, 0.0, None)
+    cost = clip(1 - labels * scores, 0.0)
     return cost, -labels * xp.sign(cost)
 
 
@@ -126,8 +125,7 @@ def squared_hinge(scores, labels, /):
     >>> squared_hinge(np.array([2.0, 0.5, -1.0]), np.array([1, 1, 1]))
     array([0.  , 0.25, 4.  ])
     """
-    xp = array_namespace(scores)
-    return xp.clip(1 - labels * scores, 0.0, None) ** 2
+    return clip(1 - labels * scores, 0.0) ** 2
 
 
 @takes(SCORE, SIGN)
@@ -140,12 +138,11 @@ def squared_hinge_grad(scores, labels, /):
     >>> squared_hinge_grad(np.array([2.0, 0.5, -1.0]), np.array([1, 1, 1]))
     array([-0., -1., -4.])
     """
-    xp = array_namespace(scores)
-    return -2 * labels * xp.clip(1 - labels * scores, 0.0, None)
+    return -2 * labels * clip(1 - labels * scores, 0.0)
 
 
 def squared_hinge_value_and_grad(scores, labels, /):
-    gap = array_namespace(scores).clip(1 - labels * scores, 0.0, None)
+    gap = clip(1 - labels * scores, 0.0)
     return gap**2, -2 * labels * gap
 
 

@@ -16,6 +16,7 @@ from array_api_compat import array_namespace, device
 
 from lossbook import numerics
 from lossbook.declaration import takes
+from lossbook.numerics import clip, picked
 from lossbook.spaces import (
     CLASS_ID,
     CLASS_ID_OR_ROW,
@@ -32,7 +33,7 @@ from lossbook.spaces import (
 # A loss has checked its arguments before it calls these.
 label_rows, log_softmax = numerics.label_rows.unchecked, numerics.log_softmax.unchecked
 softmax, softmax_complement = numerics.softmax.unchecked, numerics.softmax_complement.unchecked
-picked, softmax_parts = numerics.picked, numerics.softmax_parts.unchecked
+softmax_parts = numerics.softmax_parts.unchecked
 
 __all__ = [
     "categorical_cross_entropy",
@@ -260,9 +261,8 @@ def multiclass_hinge(logits, labels, /, *, margin=1.0):
     >>> multiclass_hinge(np.array([[2.0, 0.5, 1.5]]), np.array([0]))
     array([0.5])
     """
-    xp = array_namespace(logits)
     own, rival, _ = own_and_rival(logits, labels)
-    return xp.clip(margin + (rival - own), 0.0, None)
+    return clip(margin + (rival - own), 0.0)
 
 
 @takes(RIVAL_LOGITS, CLASS_ID, margin=POSITIVE)
@@ -280,7 +280,7 @@ def multiclass_hinge_grad(logits, labels, /, *, margin=1.0):
     """
     xp = array_namespace(logits)
     own, rival, rival_id = own_and_rival(logits, labels)
-    slope = xp.clip(xp.sign(margin + (rival - own)), 0.0, None)
+    slope = clip(xp.sign(margin + (rival - own)), 0.0)
     return slope[..., None] * (rows_of(rival_id, logits) - rows_of(labels, logits))
 
 
@@ -288,9 +288,9 @@ def multiclass_hinge_value_and_grad(logits, labels, /, *, margin=1.0):
     xp = array_namespace(logits)
     own, rival, rival_id = own_and_rival(logits, labels)
     gap = margin + (rival - own)
-    slope = xp.clip(xp.sign(gap), 0.0, None)[..., None]
+    slope = clip(xp.sign(gap), 0.0)[..., None]
     gradient = slope * (rows_of(rival_id, logits) - rows_of(labels, logits))
-    return xp.clip(gap, 0.0, None), gradient
+    return clip(gap, 0.0), gradient
 
 
 def own_and_rival(logits, labels):

@@ -18,6 +18,7 @@ import math
 from array_api_compat import array_namespace
 
 from lossbook.declaration import takes
+from lossbook.numerics import clip
 from lossbook.spaces import (
     COUNT,
     INSIDE_UNIT,
@@ -177,7 +178,7 @@ def huber(prediction, target, /, *, delta=1.0):
     """
     xp = array_namespace(prediction)
     distance = abs(prediction - target)
-    near = xp.clip(distance, 0.0, delta)
+    near = clip(distance, 0.0, delta)
     return xp.where(distance <= delta, near * (near / 2), delta * (distance - delta / 2))
 
 
@@ -191,14 +192,13 @@ def huber_grad(prediction, target, /, *, delta=1.0):
     >>> huber_grad(np.array([0.5, 3.0]), np.array([0.0, 0.0]))
     array([0.5, 1. ])
     """
-    xp = array_namespace(prediction)
-    return xp.clip(prediction - target, -delta, delta)
+    return clip(prediction - target, -delta, delta)
 
 
 def huber_value_and_grad(prediction, target, /, *, delta=1.0):
     """With :math:`c` the clipped residual, the value is :math:`c (r - c / 2)` on both branches."""
     residual = prediction - target
-    clipped = array_namespace(residual).clip(residual, -delta, delta)
+    clipped = clip(residual, -delta, delta)
     return clipped * (residual - clipped / 2), clipped
 
 
@@ -224,7 +224,7 @@ def smooth_l1(prediction, target, /, *, beta=1.0):
     """
     xp = array_namespace(prediction)
     distance = abs(prediction - target)
-    near = xp.clip(distance, 0.0, beta)
+    near = clip(distance, 0.0, beta)
     return xp.where(distance <= beta, near / beta * (near / 2), distance - beta / 2)
 
 
@@ -238,14 +238,13 @@ def smooth_l1_grad(prediction, target, /, *, beta=1.0):
     >>> smooth_l1_grad(np.array([0.5, 3.0]), np.array([0.0, 0.0]), beta=2.0)
     array([0.25, 1.  ])
     """
-    xp = array_namespace(prediction)
-    return xp.clip((prediction - target) / beta, -1.0, 1.0)
+    return clip((prediction - target) / beta, -1.0, 1.0)
 
 
 def smooth_l1_value_and_grad(prediction, target, /, *, beta=1.0):
     """As for the Huber loss, of which this is the part per unit of its threshold."""
     residual = prediction - target
-    clipped = array_namespace(residual).clip(residual, -beta, beta)
+    clipped = clip(residual, -beta, beta)
     slope = clipped / beta
     return slope * (residual - clipped / 2), slope
 
@@ -269,7 +268,7 @@ def log_cosh(prediction, target, /):
     """
     xp = array_namespace(prediction)
     distance = abs(prediction - target)
-    near = xp.log1p(2 * xp.sinh(xp.clip(distance, 0.0, 1.0) / 2) ** 2)
+    near = xp.log1p(2 * xp.sinh(clip(distance, 0.0, 1.0) / 2) ** 2)
     far = distance + xp.log1p(xp.exp(-2 * distance)) - math.log(2)
     return xp.where(distance < 1, near, far)
 

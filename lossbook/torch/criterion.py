@@ -54,6 +54,8 @@ class Criterion(torch.nn.Module):
     def forward(self, prediction, target, weights=None):
         if not isinstance(prediction, torch.Tensor):
             raise TypeError(f"prediction must be a torch tensor, got {type(prediction).__name__}")
+        if not (torch.is_grad_enabled() and prediction.requires_grad):
+            return self.loss.value(prediction, target, weights=weights, **self.options)
         return _HandDerived.apply(prediction, target, weights, self.loss, self.options)
 
     def __repr__(self):
@@ -66,8 +68,6 @@ class _HandDerived(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, prediction, target, weights, loss, options):
-        if not ctx.needs_input_grad[0]:
-            return loss.value(prediction, target, weights=weights, **options)
         value, gradient = loss.value_and_grad(prediction, target, weights=weights, **options)
         ctx.save_for_backward(prediction, gradient)
         return value
