@@ -203,4 +203,5 @@ def test_a_card_or_a_case_of_no_loss_is_refused(copied):
     passed, said = run(copied("card", "case"), "-m", "pytest", *options, *tests)
     assert not passed
     assert "2 failed" in said
-    assert said.count("assert ['quartic_error'] == []") == 2, said
+    # Once for each; where the whole report is shown, as in CI, once more in its summary.
+    assert said.count("assert ['quartic_error'] == []") >= 2, said
