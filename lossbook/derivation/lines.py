@@ -148,7 +148,7 @@ class Derivation:
 
     @property
     def counts(self):
-        """How many lines are proved, sampled (or checked for a few sizes) and argued."""
+        """How many lines are proved (for every size), sampled (or for a few sizes) and argued."""
         kinds = [mark.replace(":", "").split()[0] for mark in self.marks]
         return {
             "proved": kinds.count("proved"),
