@@ -8,6 +8,11 @@ from sympy.printing.latex import LatexPrinter
 
 from lossbook.derivation.proof import has_one_root, proves, proves_limit
 from lossbook.derivation.reading import Reader
+from lossbook.derivation.sums import (
+    GeneralReader,
+    has_one_root_for_every_size,
+    proves_for_every_size,
+)
 from lossbook.derivation.trial import Trial, approaches, misses_limit, other_root
 from lossbook.derivation.wording import where
 
@@ -124,6 +129,7 @@ class Derivation:
             raise TypeError(f"lhs must be LaTeX text or a SymPy expression, got {lhs!r}")
         expr, reason = _expression(expr, "expr"), _words(reason, "reason")
         self._reader = Reader(given, domain or {})
+        self._general_reader = GeneralReader(given, domain or {})
         self._lhs = lhs
         self._direction = "="
         for values in self._reader.instances(expr)[0]:
@@ -223,12 +229,12 @@ class Derivation:
         line = self.first if which == "first" else self.last
         expr = self._in_own_symbols(expr)
 
-        def pair(values):
-            return self._reader.read(line, values), self._reader.read(expr, values)
+        def pair(reader, values):
+            return reader.read(line, values), reader.read(expr, values)
 
         cases, sizes = self._reader.instances(line, expr)
-        if all(one == other for one, other in map(pair, cases)):
-            return _mark(True, sizes, "")
+        if not sizes and all(one == other for one, other in (pair(self._reader, c) for c in cases)):
+            return "proved"
         claim, sides = f"line {number} is not {name}", (f"line {number}", name)
         return self._check((line, expr), pair, "=", claim, sides, (number, line))
 
@@ -298,8 +304,8 @@ class Derivation:
         return expr.xreplace({theirs[name]: own[name] for name in theirs if name in own})
 
     def _check_step(self, expr, relation):
-        def pair(values):
-            return self._reader.read(self.last, values), self._reader.read(expr, values)
+        def pair(reader, values):
+            return reader.read(self.last, values), reader.read(expr, values)
 
         claim = f"{self._here} {DENIALS[relation]} {self._before}"
         sides = self._before, self._here
@@ -309,8 +315,8 @@ class Derivation:
         reader, exprs = self._reader, (self.last, solution)
         variable = reader.variable(symbol)
 
-        def pair(values):
-            root = reader.read(solution, values)
+        def pair(reader, values):
+            variable, root = reader.variable(symbol), reader.read(solution, values)
             if root.has(variable):
                 raise ValueError(f"solution must not contain {symbol} itself, got {solution}")
             return reader.read(self.last, values).xreplace({variable: root}), sp.S.Zero
@@ -325,6 +331,9 @@ class Derivation:
                 self._refuse(claim, values, wrong, wrong.found[0], written)
             if mark == "proved" and not has_one_root(function, variable):
                 mark = "sampled: root proved, no other found"
+        for_every = mark.startswith("proved for every")
+        if for_every and not has_one_root_for_every_size(self._general_reader, self.last, symbol):
+            mark = f"checked for {reader.instances(*exprs)[1]}"
         return mark
 
     def _check_limit(self, symbol, point, value, direction):
@@ -355,7 +364,7 @@ class Derivation:
         cases, sizes = reader.instances(*exprs)
         proved, valid = not sizes, 0
         for values in cases:
-            left, right = pair(values)
+            left, right = pair(reader, values)
             trial = Trial(left, right, relation, reader, values, len(cases), skip_kinks)
             if wrong := trial.run():
                 gives = [f"{s} gives {v}" for s, v in zip(sides, wrong.found, strict=True)]
@@ -372,6 +381,8 @@ class Derivation:
             if branch:
                 why = f"no point was found in the branch {tuple(branch)}"
                 self._give_up(why, sides, written)
+        if sizes and proves_for_every_size(self._general_reader, exprs, pair, relation):
+            return f"proved for every {sizes.partition(' = ')[0]}"
         return _mark(proved, sizes, f"sampled: {valid} points")
 
     def _refuse(self, claim, values, wrong, found, written):

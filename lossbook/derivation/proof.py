@@ -30,7 +30,7 @@ def proves(left, right, relation, sets, skip_kinks):
     few = sorted(few, key=str)[:3]
     for chosen in itertools.product(*(sorted(sets[s]) for s in few)):
         part = gap.xreplace(dict(zip(few, chosen, strict=True)))
-        if relation == "=" and _is_zero(_with_kinks_as_symbols(part)):
+        if relation == "=" and is_zero(_with_kinks_as_symbols(part)):
             continue
         cases = cases_of(part, sets)
         if cases is None:
@@ -64,7 +64,7 @@ def proves_limit(function, variable, point, target, sides):
             found = sp.limit(function, variable, point, side)
         except (NotImplementedError, ValueError, TypeError):
             return False
-        if found != target and not _is_zero(found - target):
+        if found != target and not is_zero(found - target):
             return False
     return True
 
@@ -173,12 +173,12 @@ def _equalities(conditions, sets):
 
 
 def _is_zero_on(expr, conditions, sets):
-    if _is_zero(expr):
+    if is_zero(expr):
         return True
     unbounded = _unbounded(expr, sets)
-    if unbounded != expr and _is_zero(unbounded):
+    if unbounded != expr and is_zero(unbounded):
         return True
-    return any(_is_zero(expr.xreplace({s: x})) for s, x in _equalities(conditions, sets))
+    return any(is_zero(expr.xreplace({s: x})) for s, x in _equalities(conditions, sets))
 
 
 def _is_nonnegative_on(expr, conditions, sets):
@@ -215,7 +215,8 @@ def _unbounded(expr, sets):
     return expr.xreplace(moved)
 
 
-def _is_zero(expr):
+def is_zero(expr):
+    """Whether SymPy can show that `expr` is 0, by a bounded effort."""
     if expr.is_zero:
         return True
     operations = sp.count_ops(expr)
