@@ -106,8 +106,9 @@ class Derivation:
     boundary or at an end of the domain. A line with a `Derivative` is not compared on a boundary:
     at a kink the derivative does not exist, and which value to use there is a choice to be argued.
 
-    A sum to a symbolic limit `K` is checked for K = 2, 3 and 5, with every value of each free
-    index. A decimal such as 0.1 is read as one tenth.
+    A sum to a symbolic limit `K` is tried for K = 2, 3 and 5, with every value of each free index,
+    and then proved for every K where both sides can be brought to one form
+    (:mod:`lossbook.derivation.sums`). A decimal such as 0.1 is read as one tenth.
 
     Examples
     --------
