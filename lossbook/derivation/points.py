@@ -13,6 +13,7 @@ from sympy.core.relational import Relational
 from lossbook.derivation.enclosure import ENCLOSURES, KINKED, Undefined, Unresolved, difference
 
 MOST_BOUNDARIES = 200
+RAYS = [side * sp.Integer(10) ** power for power in (9, 12, -9, -12) for side in (1, -1)]
 
 
 class Points:
@@ -48,6 +49,17 @@ class Points:
                 parts = _simplex(len(entries), self.random)
             point |= dict(zip(entries, parts, strict=True))
         return point
+
+    def rays(self, point):
+        """`point` moved along each symbol, far out and close to zero or to an end."""
+        for symbol in self.symbols:
+            values = self.sets[symbol]
+            if not isinstance(values, sp.FiniteSet):
+                starts = {sp.S.Zero, *(x for x in (values.inf, values.sup) if x.is_finite)}
+                for start in sorted(map(_rational, starts)):
+                    for step in RAYS:
+                        if start + step in values:
+                            yield point | {symbol: start + step}
 
     def ends(self, point):
         """`point` moved to each end that belongs to the domain."""
