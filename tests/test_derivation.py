@@ -455,10 +455,6 @@ def test_a_limit_that_sympy_contradicts_is_refused():
         FALSE["a limit other than SymPy's"]()
 
 
-@pytest.mark.xfail(
-    raises=DerivationError,
-    reason="A function is evaluated at the ends of its argument alone, however wide that is.",
-)
 def test_a_minimum_between_coarse_arguments_is_no_counterexample():
     assert chain([sp.cosh(COARSE - x**2), 1], domain=MODERATE).marks == ["proved"]
 
@@ -479,10 +475,6 @@ def test_wrong_inequalities_are_refused():
         Derivation((1 + TINY) * x**2, "definition", domain=MODERATE).step(COARSE, "no", "<=")
 
 
-@pytest.mark.xfail(
-    raises=AttributeError,
-    reason="The checker looks up mpmath.NoConvergence, which does not exist, at a complex value.",
-)
 def test_a_function_that_is_complex_has_no_finite_real_value():
     with pytest.raises(DerivationError, match="line 1 gives no finite real value but line 2"):
         Derivation(sp.acos(x), "definition").step(4, "at most pi where it is real", "<=")
@@ -568,7 +560,7 @@ def test_a_singularity_on_a_boundary_is_left_out():
 
 def test_too_few_valid_points_are_an_error():
     lines = [(log(x - 3) + 1) ** 2, log(x - 3) ** 2 + 2 * log(x - 3) + 1]
-    with pytest.raises(DerivationError, match="cannot be compared: only 10 of 64 points give"):
+    with pytest.raises(DerivationError, match="cannot be compared: only 9 of 64 points give"):
         chain(lines)
     assert chain(lines, domain={x: Interval.open(3, sp.oo)}).marks == ["proved"]
 

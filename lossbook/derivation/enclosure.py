@@ -1,17 +1,28 @@
 """Values of SymPy expressions in interval arithmetic, so that rounding never refutes a line."""
 
 import functools
-import itertools
 import math
 
 import mpmath
 import sympy as sp
 from mpmath.ctx_iv import MPIntervalContext
-from mpmath.libmp import finf, fnan, fninf, mpf_sign
+from mpmath.libmp import ComplexResult, NoConvergence, finf, fnan, fninf, mpf_sign
 from sympy.core.relational import Relational
 
 KINKED = (sp.Abs, sp.sign, sp.Heaviside, sp.Max, sp.Min)
 NOT_FINITE = frozenset({finf, fninf, fnan})
+# Functions that rise or fall all the way from each number to the next, by their last argument.
+INFINITE = float("inf")
+LINE, HALF_LINE = (-INFINITE, INFINITE), (0, INFINITE)
+MONOTONE = {
+    **dict.fromkeys((sp.sinh, sp.tanh, sp.asinh, sp.atan, sp.erf, sp.erfc, sp.erfi, sp.Shi), LINE),
+    **dict.fromkeys((sp.floor, sp.ceiling), LINE),
+    **dict.fromkeys((sp.cosh, sp.sech, sp.coth, sp.csch), (-INFINITE, 0, INFINITE)),
+    **dict.fromkeys((sp.polygamma, sp.lowergamma, sp.uppergamma, sp.expint, sp.Ei), HALF_LINE),
+    **dict.fromkeys((sp.asin, sp.acos, sp.atanh, sp.erfinv), (-1, 1)),
+    **dict.fromkeys((sp.acosh, sp.zeta, sp.li), (1, INFINITE)),
+    sp.LambertW: (-0.36787944117144, INFINITE),
+}
 
 
 class Undefined(Exception):
@@ -25,7 +36,8 @@ class Unresolved(Exception):
 class Enclosure:
     """Evaluates an expression at a point of rational numbers: the true value is inside the result.
 
-    A function is evaluated by the method `_at_<its name>`, or else by mpmath.
+    A function is evaluated by the method `_at_<its name>`. Any other is evaluated by mpmath, at a
+    rational number or where it is listed as monotone, and is not resolved elsewhere.
     """
 
     def __init__(self, digits):
@@ -61,8 +73,8 @@ class Enclosure:
                 self.rationals[expr] = self.iv.mpf(expr.p) / expr.q
             return self.rationals[expr]
         if isinstance(expr, sp.NumberSymbol):
-            with mpmath.workdps(self.digits + 5):
-                return self._spanned([mpmath.mpf(str(expr.evalf(self.digits + 5)))])
+            with mpmath.workdps(self.digits + 10):
+                return self._spanned([mpmath.mpf(str(expr.evalf(self.digits + 10)))])
         if not expr.args:
             raise Undefined
         return getattr(self, f"_at_{type(expr).__name__}", self._at_function)(expr)
@@ -81,23 +93,45 @@ class Enclosure:
         """The interval from the least of `ends` to the greatest, with room for their rounding."""
         if not all(mpmath.im(end) == 0 and mpmath.isfinite(end) for end in ends):
             raise Undefined
-        ends = [mpmath.re(end) for end in ends]
-        room = max(map(abs, ends)) * mpmath.mpf(10) ** (3 - self.digits)
-        return self.iv.mpf([min(ends) - room, max(ends) + room])
+        with mpmath.workdps(self.digits + 10):
+            ends = [mpmath.re(end) for end in ends]
+            room = max(map(abs, ends)) * mpmath.mpf(10) ** (3 - self.digits)
+            return self.iv.mpf([min(ends) - room, max(ends) + room])
 
     def _at_function(self, expr):
-        # Arguments are so narrow that between their ends a smooth function bends by less than the
-        # room for rounding: its values at the ends suffice.
-        arguments = [self._value(argument) for argument in expr.args]
-        function = _numeric(expr.func, len(arguments))
+        *given, last = exact = [argument.xreplace(self.point) for argument in expr.args]
+        if all(argument.is_Rational for argument in exact):
+            return self._spanned([self._number(expr.func, *exact)])
+        if expr.func not in MONOTONE or not all(argument.is_Rational for argument in given):
+            raise Unresolved
+        value, stops = self._value(expr.args[-1]), MONOTONE[expr.func]
+        _refuse_vast(value)
+        low, high = map(mpmath.mp.make_mpf, value._mpi_)
+        numbers = [self._number(expr.func, *given, end) for end in (low, high)]
+        if low < stops[0] or high > stops[-1]:
+            raise Undefined if all(map(mpmath.im, numbers)) else Unresolved
+        turns = [stop for stop in stops if low < stop < high]
+        return self._spanned([*numbers, *(self._number(expr.func, *given, x) for x in turns)])
+
+    def _number(self, function, *arguments):
         with mpmath.workdps(self.digits + 10):
-            corners = itertools.product(*((mpmath.mpf(x.a), mpmath.mpf(x.b)) for x in arguments))
             try:
-                return self._spanned([function(*corner) for corner in corners])
+                return _numeric(function, len(arguments))(*map(mpmath.mpmathify, arguments))
             except (ValueError, ZeroDivisionError):
                 raise Undefined from None
-            except (OverflowError, mpmath.NoConvergence):
+            except (OverflowError, NoConvergence):
                 raise Unresolved from None
+
+    def _at_native(self, expr):
+        """By mpmath's own function of intervals."""
+        value = self._value(expr.args[0])
+        _refuse_vast(value)
+        try:
+            return getattr(self.iv, type(expr).__name__)(value)
+        except ComplexResult:
+            raise Undefined if value.b < 0 else Unresolved from None
+
+    _at_sin = _at_cos = _at_tan = _at_gamma = _at_loggamma = _at_factorial = _at_native
 
     def _at_Add(self, expr):
         return sum(map(self._value, expr.args), self.iv.zero)
@@ -121,9 +155,7 @@ class Enclosure:
         return self._exponential(self._value(expr.args[0]))
 
     def _exponential(self, exponent):
-        # Beyond 2**130 the digits of the result's own exponent could fill the memory.
-        if any(power + bits > 130 for _, _, power, bits in exponent._mpi_):
-            raise Unresolved
+        _refuse_vast(exponent)
         return self.iv.exp(exponent)
 
     def _at_log(self, expr):
@@ -182,6 +214,12 @@ class Enclosure:
         if unresolved:
             raise Unresolved
         return not decisive
+
+
+def _refuse_vast(interval):
+    # Beyond 2**130 the digits of the result's own exponent could fill the memory.
+    if any(power + bits > 130 for _, _, power, bits in interval._mpi_):
+        raise Unresolved
 
 
 @functools.cache

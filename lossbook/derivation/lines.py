@@ -367,7 +367,10 @@ class Derivation:
         for values in cases:
             left, right = pair(reader, values)
             trial = Trial(left, right, relation, reader, values, len(cases), skip_kinks)
-            if wrong := trial.run():
+            wrong = trial.run()
+            valid += trial.valid
+            proved = proved and not wrong and proves(left, right, relation, reader.sets, skip_kinks)
+            if wrong := wrong or (None if proved else trial.search()):
                 gives = [f"{s} gives {v}" for s, v in zip(sides, wrong.found, strict=True)]
                 self._refuse(claim, values, wrong, " but ".join(gives), written)
             if 2 * trial.usable < trial.tried:
@@ -376,8 +379,6 @@ class Derivation:
                     "narrow the domain"
                 )
                 self._give_up(why, sides, written)
-            valid += trial.valid
-            proved = proved and proves(left, right, relation, reader.sets, skip_kinks)
             branch = None if proved else trial.unreached()
             if branch:
                 why = f"no point was found in the branch {tuple(branch)}"

@@ -3,15 +3,17 @@
 import functools
 import itertools
 import math
+import random
+from collections import Counter
 from fractions import Fraction
 
-import numpy as np
 import sympy as sp
 from sympy.core.relational import Relational
 
 from lossbook.derivation.enclosure import ENCLOSURES, KINKED, Undefined, Unresolved, difference
 
 MOST_BOUNDARIES = 200
+RAYS = [side * sp.Integer(10) ** power for power in (9, 12, -9, -12) for side in (1, -1)]
 
 
 class Points:
@@ -21,7 +23,7 @@ class Points:
         entries = {entry for _, vector in vectors for entry in vector}
         self.symbols = sorted(symbols - entries, key=str)
         self.sets, self.vectors = sets, vectors
-        self.random = np.random.default_rng(0)
+        self.random = random.Random(0)
 
     def spread(self, count):
         """All points, where they are no more than `count`; else moderate ones, then extreme."""
@@ -31,19 +33,33 @@ class Points:
             if math.prod(map(len, choices)) <= count:
                 every = itertools.product(*choices)
                 return [dict(zip(self.symbols, chosen, strict=True)) for chosen in every]
-        return [self._draw(extreme=8 * n >= 5 * count) for n in range(count)]
+        return [self._draw(6 if 8 * n >= 5 * count else None) for n in range(count)]
 
-    def _draw(self, extreme):
-        point = {s: _draw(self.sets[s], self.random, extreme) for s in self.symbols}
+    def far(self, count):
+        """Points whose values are up to 1e12 in size and down to 1e-12."""
+        return [self._draw(12) for _ in range(count)]
+
+    def _draw(self, powers):
+        point = {s: _draw(self.sets[s], self.random, powers) for s in self.symbols}
         for kind, entries in self.vectors:
             if kind == "one-hot":
-                parts = np.eye(len(entries))[self.random.integers(len(entries))]
+                chosen = self.random.randrange(len(entries))
+                parts = [sp.Integer(n == chosen) for n in range(len(entries))]
             else:
-                # Fractions of a power of two sum to exactly one.
-                weights = self.random.dirichlet(np.ones(len(entries)))
-                parts = (1 + self.random.multinomial(1024 - len(entries), weights)) / 1024
-            point |= dict(zip(entries, map(sp.Rational, parts), strict=True))
+                parts = _simplex(len(entries), self.random)
+            point |= dict(zip(entries, parts, strict=True))
         return point
+
+    def rays(self, point):
+        """`point` moved along each symbol, far out and close to zero or to an end."""
+        for symbol in self.symbols:
+            values = self.sets[symbol]
+            if not isinstance(values, sp.FiniteSet):
+                starts = {sp.S.Zero, *(x for x in (values.inf, values.sup) if x.is_finite)}
+                for start in sorted(map(_rational, starts)):
+                    for step in RAYS:
+                        if start + step in values:
+                            yield point | {symbol: start + step}
 
     def ends(self, point):
         """`point` moved to each end that belongs to the domain."""
@@ -83,32 +99,36 @@ class Points:
         return [(point | {symbol: x}, on) for x, on in found if x in values]
 
 
-def _draw(values, random, extreme):
-    """A random element with few digits: of size about one, or of any size."""
+def _draw(values, random, powers):
+    """A random element with few digits: of size about one, or up to so many powers of ten."""
     if isinstance(values, sp.FiniteSet):
-        return sorted(values)[random.integers(len(values))]
+        return random.choice(sorted(values))
     if isinstance(values, sp.Union):
-        parts = sorted(values.args, key=sp.default_sort_key)
-        return _draw(parts[random.integers(len(parts))], random, extreme)
+        return _draw(random.choice(sorted(values.args, key=sp.default_sort_key)), random, powers)
     low, high = values.inf, values.sup
-    side = int(random.choice([-1, 1]))
+    side = random.choice([-1, 1])
     if _of_integers(values):
         if low.is_finite and high.is_finite:
-            return sp.Integer(random.integers(int(low), int(high) + 1))
-        size = int(10 ** random.uniform(0, 4 if extreme else 1)) - 1
+            return sp.Integer(random.randint(int(low), int(high)))
+        size = int(10 ** random.uniform(0, powers - 2 if powers else 1)) - 1
         if low.is_finite or high.is_finite:
             return low + size if low.is_finite else high - size
         return sp.Integer(side * size)
     if low.is_finite and high.is_finite:
-        part = 10 ** random.uniform(-6, -1) if extreme else random.uniform(0.01, 0.99)
-        part = _short(part)
-        part = 1 - part if extreme and side < 0 else part
+        part = _short(10 ** random.uniform(-powers, -1) if powers else random.uniform(0.01, 0.99))
+        part = 1 - part if powers and side < 0 else part
         return _rational(low) + (_rational(high) - _rational(low)) * part
-    size = 10 ** random.uniform(-6, 6) if extreme else random.uniform(0.05, 4)
-    size = _short(size)
+    size = _short(10 ** random.uniform(-powers, powers) if powers else random.uniform(0.05, 4))
     if low.is_finite or high.is_finite:
         return _rational(low) + size if low.is_finite else _rational(high) - size
     return side * size
+
+
+def _simplex(count, random):
+    """Positive numbers that sum to exactly one, drawn evenly: fractions of a power of two."""
+    weights = [random.expovariate(1) for _ in range(count)]
+    drawn = Counter(random.choices(range(count), weights, k=1024 - count))
+    return [sp.Rational(1 + drawn[n], 1024) for n in range(count)]
 
 
 @functools.cache

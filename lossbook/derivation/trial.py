@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import mpmath
 import sympy as sp
 
+from lossbook.derivation.descent import low_points
 from lossbook.derivation.enclosure import ENCLOSURES, Undefined, Unresolved, known_value
 from lossbook.derivation.points import Points, boundaries_of, zeros_along
 from lossbook.derivation.proof import cases_of, numerator
@@ -16,6 +17,7 @@ from lossbook.derivation.wording import decimal, distinct, shown
 POINTS = 64
 LINES_THROUGH = 8  # of the points: along each symbol, where there are branches
 MOST_POINTS = 400
+SPECIAL = 12  # points of each kind that a step has to pass without a proof
 CLOSE = mpmath.mpf("1e-30")
 VANISHING = mpmath.mpf("1e-60")
 
@@ -42,6 +44,7 @@ class Trial:
         self.points = points_for(set(self.symbols), reader, values)
         self.spread = self.points.spread(max(4, POINTS // cases))
         self.budget = max(60, MOST_POINTS // cases)
+        self.special = max(1, SPECIAL // cases)
         self.boundaries = boundaries_of(left, right)
         self.tried, self.usable, self.valid = len(self.spread), 0, 0
         self.branches = set()
@@ -61,6 +64,41 @@ class Trial:
                 if wrong := self._try(end, special=True):
                     return wrong
         return self._explore()
+
+    def search(self):
+        """The first counterexample where none is met by chance, for a step without a proof.
+
+        Points are judged to 300 digits, then far out and close to zero. At an end of the domain
+        where one side has no value, the other must have the value that it approaches. The gap of
+        an inequality is followed down.
+        """
+        near = self.spread[: self.special]
+        for point in near:
+            if wrong := self._try(point, enclosures=ENCLOSURES[-1:]):
+                return wrong
+        rays = itertools.islice(self.points.rays(near[0]), 4 * self.special)
+        for point in (*self.points.far(self.special), *rays):
+            if wrong := self._try(point):
+                return wrong
+        if self.relation == "=":
+            return None if self.skip_kinks else self._jump()
+        left, right = self.sides
+        gap = right - left if self.relation == "<=" else left - right
+        for point in low_points(gap, self.points.symbols, self.sets, self.spread):
+            if wrong := self._try(point):
+                return wrong
+        return None
+
+    def _jump(self):
+        """An end of the domain where the only side with a value jumps, if there is one."""
+        for point in self.spread[:4]:
+            for end in self.points.ends(point):
+                values = [known_value(side, end) for side in self.sides]
+                if values.count(None) == 1:
+                    side = self.sides[values.index(None) - 1]
+                    if not _approaches_itself(side, point, end):
+                        return Counterexample(end, distinct(*values))
+        return None
 
     def unreached(self):
         """A `Piecewise` branch that may be possible although no point used it, if there is one."""
@@ -88,9 +126,9 @@ class Trial:
                     cells.add(cell)
         return None
 
-    def _try(self, point, special=False):
+    def _try(self, point, special=False, enclosures=ENCLOSURES):
         """The counterexample that `point` is, if it is one; else count it if it is valid."""
-        for enclosure in ENCLOSURES:
+        for enclosure in enclosures:
             try:
                 left, right = (self._value(enclosure, side, point) for side in self.sides)
             except Unresolved:
@@ -141,6 +179,19 @@ def _vanishes(function, point):
         return ENCLOSURES[0].sign(function, point) == 0
     except (Undefined, Unresolved):
         return False
+
+
+def _approaches_itself(side, point, end):
+    """Whether values of `side` on the way from `point` to `end` close in on its value there."""
+    goal, distances = known_value(side, end), []
+    for power in (10, 20, 40):
+        part = sp.Integer(10) ** -power
+        near = {s: value + (point[s] - value) * part for s, value in end.items()}
+        value = known_value(side, near)
+        if value is None:
+            return True
+        distances.append(abs(value - goal).b)
+    return bool(2 * distances[-1] < max(distances[0], CLOSE))
 
 
 def points_for(symbols, reader, values):

@@ -30,9 +30,10 @@ def shown(interval, digits=6):
 
 
 def distinct(left, right):
-    """Both values, with as many digits as it takes to see that they differ."""
+    """Both values, with the digits it takes to tell them apart; if too many, how far apart."""
     for digits in range(6, 60, 6):
         texts = shown(left, digits), shown(right, digits)
         if texts[0] != texts[1]:
-            break
-    return texts
+            return texts
+    gap = right - left
+    return shown(left), f"{shown(abs(gap))} {'more' if gap.a > 0 else 'less'}"
