@@ -9,7 +9,7 @@ from lossbook.derivation.printing import print_latex
 from lossbook.derivation.proof import has_one_root, proves, proves_limit
 from lossbook.derivation.reading import Reader
 from lossbook.derivation.trial import Trial, approaches, misses_limit, other_root
-from lossbook.derivation.wording import where
+from lossbook.derivation.wording import legend, where
 
 RELATIONS = {"=": "=", "<=": r"\le", ">=": r"\ge"}
 DENIALS = {"=": "is not equal to", "<=": "is not at least", ">=": "is not at most"}
@@ -101,7 +101,7 @@ class Derivation:
     >>> d.step(2*(p - t), "power rule")
     1  Derivative((p - t)**2, p)  definition  start
     2  = 2*p - 2*t                power rule  proved
-    1 proved
+    1 proved. Proved: SymPy shows it for all values in the domain.
     >>> d.step(2*p - t, "collect")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
@@ -256,8 +256,10 @@ class Derivation:
         return "\n".join([*([about] if about else []), *table, self._summary()])
 
     def _summary(self):
+        if not self.marks:
+            return "no steps yet"
         counts = [f"{count} {mark}" for mark, count in self.counts.items() if count]
-        return ", ".join(counts) or "no steps yet"
+        return f"{', '.join(counts)}. {legend(self.marks)}"
 
     @property
     def _number(self):

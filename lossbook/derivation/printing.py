@@ -58,9 +58,7 @@ class Printer(LatexPrinter):
         coefficient, factors = ordered_factors(expr)
         above, below = [], []
         for factor in factors:
-            _, power = factor.as_base_exp()
-            divides = power.is_Rational and power.is_negative
-            below.append(1 / factor) if divides else above.append(factor)
+            below.append(1 / factor) if _divides(factor) else above.append(factor)
         return coefficient < 0, self._fraction(abs(coefficient), above, below)
 
     def _fraction(self, coefficient, above, below):
@@ -170,8 +168,9 @@ def ordered_factors(expr):
     A sum gives up a minus in front of all its terms, and a whole number that all of them share.
     """
     number, factors = sp.S.One, []
-    written = not _is_sorted(expr)
-    for factor in expr.args if written else sp.Mul.make_args(expr):
+    written = expr.is_Mul and not _is_sorted(expr)
+    parts = expr.args if written else sp.Mul.make_args(expr)
+    for factor in itertools.chain.from_iterable(map(_opened, parts)):
         if factor.is_Rational:
             number *= factor
             continue
@@ -185,6 +184,18 @@ def ordered_factors(expr):
         factors = sorted(sp.Mul(*factors, evaluate=False).as_ordered_factors(), key=_place)
         factors = _joint_roots([factor for factor in factors if factor != 1])
     return number, factors
+
+
+def _opened(factor):
+    """The parts of 1/(2 h), so that what stands before it goes into the same fraction."""
+    parts = factor.args if factor.is_Mul else ()
+    below = all(part.is_Rational or _divides(part) for part in parts)
+    return parts if parts and below else (factor,)
+
+
+def _divides(factor):
+    _, power = factor.as_base_exp()
+    return power.is_Rational and power.is_negative
 
 
 def _factored(expr):
