@@ -25,6 +25,7 @@ from sympy import (
 
 from lossbook.cards import CARDS
 from lossbook.derivation import Derivation, DerivationError
+from lossbook.derivation.wording import legend
 
 a, b, p, q, r, s, t, w, x, y, z = sp.symbols("a b p q r s t w x y z")
 delta, sigma = sp.symbols("delta sigma", positive=True)
@@ -609,7 +610,8 @@ def test_plain_text():
         "1  = Derivative(sigma*(p - t)**2, p)  definition  start",
         "2  = 2*sigma*(p - 1/x)                chain rule  proved",
         "3  It grows without bound.                        argued",
-        "1 proved, 1 argued",
+        "1 proved, 1 argued. Proved: SymPy shows it for all values in the domain. "
+        "Argued: in words, unchecked.",
     ]
 
 
@@ -621,8 +623,24 @@ def test_markdown_table_survives_bars_and_brackets():
     assert len(rows) == 6
     assert all(row.count("|") == 5 for row in rows)
     assert "<" not in text
-    assert "*1 sampled, 1 argued*" in text
+    assert "*1 sampled, 1 argued. Sampled: " in text
     assert text.startswith(r"For $\displaystyle \delta$ in $\displaystyle \left(0, \infty\right)$.")
+
+
+def test_each_mark_that_occurs_is_explained_once():
+    for mark, first_words in {
+        "proved": "Proved: ",
+        "proved for every K": "Proved for every length: ",
+        "proved except at p = t": "Proved except at a point: ",
+        "proved for every K except at p = t": "Proved except at a point: ",
+        "sampled: root proved, no other found": "Sampled: ",
+        "checked for N = 2, 3, 5": "Checked: ",
+        "argued": "Argued: ",
+    }.items():
+        assert legend([mark, mark]).startswith(first_words)
+        assert legend([mark, mark]).count(":") == 1
+    assert legend(["argued", "sampled: 64 points", "proved"]).count(": ") == 3
+    assert repr(Derivation(R, "definition")).endswith("no steps yet")
 
 
 def test_latex():
@@ -757,6 +775,6 @@ def test_a_function_of_a_whole_row_is_written_out_for_each_size():
 def test_a_derivative_that_other_factors_follow_stands_in_brackets():
     slope = sp.Derivative(exp(Z[k]), Z[j])
     shown = Derivation(sp.Mul(slope, TOTAL, evaluate=False), "definition").latex()
-    assert r"\left(\frac{\partial}{\partial {z}_{j}} e^{{z}_{k}}\right) \sum" in shown
+    assert r"\left(\frac{\partial}{\partial z_{j}} e^{z_{k}}\right) \sum" in shown
     shown = Derivation(sp.Mul(2, R, sp.Derivative(R, p), evaluate=False), "definition").latex()
     assert r"\left(\frac" not in shown

@@ -14,13 +14,17 @@ from functools import cache, cached_property, reduce
 
 import numpy as np
 import sympy as sp
-from sympy.printing.latex import LatexPrinter
+
+from lossbook.derivation.printing import Printer
 
 # Indexed by class: k runs over the sum, i over a softmax's denominator, j is the gradient's index.
 K = sp.Symbol("K", integer=True, positive=True)
 i, j, k = sp.symbols("i j k", integer=True)
 class_id = sp.Symbol("y", integer=True)
 rows = sp.IndexedBase("t", real=True)
+
+# Every sum on a card runs over the classes.
+_print = Printer(sum_limits=False).doprint
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,33 +326,6 @@ class ArgMaxOther(sp.Function):
     def _latex(self, printer):
         base, left_out, _ = (printer.doprint(argument) for argument in self.args)
         return rf"\operatorname{{argmax}}_{{k \ne {left_out}}} {base}_{{k}}"
-
-
-class _Printer(LatexPrinter):
-    """LaTeX in the order written, without vertical bars, which would end a Markdown table cell."""
-
-    def __init__(self):
-        super().__init__({"order": "none"})
-
-    def _print_Abs(self, expression, exp=None):
-        bars = rf"\lvert {self._print(expression.args[0])} \rvert"
-        return bars if exp is None else f"{bars}^{{{exp}}}"
-
-    def _print_Indexed(self, expression):
-        return f"{self._print(expression.base)}_{{{self._print(expression.indices[0])}}}"
-
-    def _print_log(self, expression, exp=None):
-        (argument,) = expression.args
-        bare = argument.is_Symbol or isinstance(argument, (sp.Indexed, sp.cosh))
-        printed = self._print(argument)
-        return rf"\log {printed}" if bare else rf"\log\left({printed}\right)"
-
-    def _print_Sum(self, expression):
-        index = self._print(expression.limits[0][0])
-        return rf"\sum_{{{index}}} {self.parenthesize(expression.function, 40)}"
-
-
-_print = _Printer().doprint
 
 
 def _rule(symbol, meaning):

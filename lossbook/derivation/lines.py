@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 import sympy as sp
-from sympy.printing.latex import LatexPrinter
 
+from lossbook.derivation.printing import print_latex
 from lossbook.derivation.proof import has_one_root, proves, proves_limit
 from lossbook.derivation.reading import Reader
 from lossbook.derivation.sums import (
@@ -14,21 +14,10 @@ from lossbook.derivation.sums import (
     proves_for_every_size,
 )
 from lossbook.derivation.trial import Trial, approaches, misses_limit, other_root
-from lossbook.derivation.wording import where
+from lossbook.derivation.wording import legend, where
 
 RELATIONS = {"=": "=", "<=": r"\le", ">=": r"\ge"}
 DENIALS = {"=": "is not equal to", "<=": "is not at least", ">=": "is not at most"}
-
-
-class _Printer(LatexPrinter):
-    """LaTeX in which a derivative that other factors follow ends where its brackets do."""
-
-    def _needs_mul_brackets(self, expr, first=False, last=False):
-        operator = isinstance(expr, sp.Derivative) and not last
-        return operator or super()._needs_mul_brackets(expr, first, last)
-
-
-_print = _Printer().doprint
 
 
 class DerivationError(ValueError):
@@ -118,7 +107,7 @@ class Derivation:
     >>> d.step(2*(p - t), "power rule")
     1  Derivative((p - t)**2, p)  definition  start
     2  = 2*p - 2*t                power rule  proved
-    1 proved
+    1 proved. Proved: SymPy shows it for all values in the domain.
     >>> d.step(2*p - t, "collect")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
@@ -194,7 +183,7 @@ class Derivation:
         solution = _expression(solution, "solution")
         mark = self._check_solution(symbol, solution)
         self._direction = "="
-        latex = rf"= 0 \;\Rightarrow\; {_print(symbol)} ="
+        latex = rf"= 0 \;\Rightarrow\; {print_latex(symbol)} ="
         return self._add(Line(solution, reason, mark, f"= 0 => {symbol} =", latex))
 
     def limit(self, symbol, point, value, reason, direction="+-"):
@@ -210,7 +199,7 @@ class Derivation:
         mark = self._check_limit(symbol, point, value, direction)
         self._direction = "="
         side = "" if direction == "+-" or point.is_infinite else direction
-        latex = rf"\xrightarrow{{{_print(symbol)} \to {_print(point)}^{{{side}}}}}"
+        latex = rf"\xrightarrow{{{print_latex(symbol)} \to {print_latex(point)}^{{{side}}}}}"
         return self._add(Line(value, reason, mark, f"-> [{symbol} -> {point}{side}]", latex))
 
     def argue(self, text):
@@ -257,7 +246,7 @@ class Derivation:
             if line.expr is not None:
                 shown, because = _math(_latex_of(line)), shown
             rows.append(f"| {number} | {shown} | {because} | {line.mark} |")
-        about = self._reader.statement(lambda expr: _math(_print(expr)))
+        about = self._reader.statement(lambda expr: _math(print_latex(expr)))
         parts = [about, "\n".join(rows), f"*{self._summary()}*"]
         return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -274,8 +263,10 @@ class Derivation:
         return "\n".join([*([about] if about else []), *table, self._summary()])
 
     def _summary(self):
+        if not self.marks:
+            return "no steps yet"
         counts = [f"{count} {mark}" for mark, count in self.counts.items() if count]
-        return ", ".join(counts) or "no steps yet"
+        return f"{', '.join(counts)}. {legend(self.marks)}"
 
     @property
     def _number(self):
@@ -444,11 +435,11 @@ def _mark(proved, sizes, sampled):
 
 
 def _latex(lhs):
-    return lhs if isinstance(lhs, str) else _print(lhs)
+    return lhs if isinstance(lhs, str) else print_latex(lhs)
 
 
 def _latex_of(line):
-    return f"{line.before_latex} {_print(line.expr)}".strip()
+    return f"{line.before_latex} {print_latex(line.expr)}".strip()
 
 
 def _math(latex):

@@ -1,8 +1,19 @@
-"""Numbers and points as they stand in messages."""
+"""Numbers and points as they stand in messages, and what the marks mean."""
 
+import re
 from decimal import Context, Decimal
 
 import mpmath
+
+# What a mark begins with, as a regular expression; the first that fits says what it means.
+MEANINGS = {
+    r"proved.* except": "Proved except at a point: there the derivative does not exist.",
+    "proved for every": "Proved for every length: the algebra holds for any number of terms.",
+    "proved": "Proved: SymPy shows it for all values in the domain.",
+    "sampled": "Sampled: no proof was found, but it holds at every point tried.",
+    "checked": "Checked: the sums were written out at these lengths and tried at points.",
+    "argued": "Argued: in words, unchecked.",
+}
 
 
 def decimal(value):
@@ -37,3 +48,9 @@ def distinct(left, right):
             return texts
     gap = right - left
     return shown(left), f"{shown(abs(gap))} {'more' if gap.a > 0 else 'less'}"
+
+
+def legend(marks):
+    """What the marks that occur mean, a sentence for each kind."""
+    kinds = {next(kind for kind in MEANINGS if re.match(kind, mark)) for mark in marks}
+    return " ".join(meaning for kind, meaning in MEANINGS.items() if kind in kinds)
