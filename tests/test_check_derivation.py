@@ -61,6 +61,19 @@ def test_another_choice_at_a_kink_is_refused_at_the_last_line():
         check_derivation("absolute_error", d)
 
 
+def test_a_derivation_must_have_steps_and_all_of_them_equalities():
+    p, t = sp.symbols("p t", real=True)
+    slope = sp.Derivative((p - t) ** 2, p)
+    start = Derivation(slope, "definition").argue("The gradient is a slope.")
+    with pytest.raises(ValueError, match="must have a step from the value to the gradient"):
+        check_derivation("squared_error", start)
+    found = check_derivation("squared_error", start.step(2 * (p - t), "power rule"))
+    assert "lines argued between: 1" in repr(found)
+    bound = Derivation(slope, "definition").step(2 * (p - t), "power rule", "<=")
+    with pytest.raises(ValueError, match="must be an equality, got '<='"):
+        check_derivation("squared_error", bound)
+
+
 def test_a_hyperparameter_is_put_in_on_the_card():
     z, y = sp.symbols("z y", real=True)
     value = y * sp.log(1 + sp.exp(-z)) + (1 - y) * sp.log(1 + sp.exp(z))

@@ -10,18 +10,20 @@ from lossbook.derivation import Derivation
 
 @dataclass(frozen=True)
 class DerivationCheck:
-    """How a derivation was found to begin and end as a loss card says: the marks of both."""
+    """How derivations were found to begin and end as a loss card says, and their lines of prose."""
 
     name: str
     starts: tuple[str, ...]
     ends: tuple[str, ...]
+    argued: int = 0
 
     def __repr__(self):
         starts, ends = (", ".join(dict.fromkeys(marks)) for marks in (self.starts, self.ends))
+        prose = f"\n  lines argued between: {self.argued}" if self.argued else ""
         return (
             f"derivation of {self.name}\n"
             f"  starts at the slope of the card's value: {starts}\n"
-            f"  ends at the card's gradient: {ends}"
+            f"  ends at the card's gradient: {ends}{prose}"
         )
 
 
@@ -29,8 +31,10 @@ def check_derivation(loss, /, *derivations, card=None, **hyperparameters):
     """Hold a derivation to a loss card: its first line to the value, its last to the gradient.
 
     The first line must equal the derivative of the card's value, and is best written so, as
-    ``Derivative(value, prediction)``. The last must equal the card's gradient, at kinks too.
-    Symbols are matched by name.
+    ``Derivative(value, prediction)``. The last must equal the card's gradient, at kinks too. There
+    must be a step between them, and every step an equality: a bound leads to another quantity. A
+    line of prose is no step, so the chain passes over it; the result counts such lines. Symbols are
+    matched by name.
 
     Parameters
     ----------
@@ -45,6 +49,8 @@ def check_derivation(loss, /, *derivations, card=None, **hyperparameters):
     ------
     DerivationError
         If a line is not what the card says, with a counterexample.
+    ValueError
+        If a derivation has no step, or one that is not an equality.
     TypeError
         If there are not as many derivations as entries, a hyperparameter is unknown, or an argument
         is not of its type.
@@ -72,6 +78,11 @@ def check_derivation(loss, /, *derivations, card=None, **hyperparameters):
         if not isinstance(derivation, Derivation):
             got = f"{type(derivation).__name__}: {derivation!r}"
             raise TypeError(f"derivations must be Derivation objects, got {got}")
+        steps = [relation for relation in derivation.relations if relation != "argue"]
+        if not steps:
+            raise ValueError("a derivation must have a step from the value to the gradient")
+        if other := [relation for relation in steps if relation != "="]:
+            raise ValueError(f"every step of a derivation must be an equality, got {other[0]!r}")
     slopes = card.fixed(**hyperparameters).slopes
     if len(derivations) != len(slopes):
         raise TypeError(
@@ -82,4 +93,5 @@ def check_derivation(loss, /, *derivations, card=None, **hyperparameters):
     for derivation, (slope, gradient) in zip(derivations, slopes, strict=True):
         starts.append(derivation.compare("first", slope, "the slope of the card's value"))
         ends.append(derivation.compare("last", gradient, "the card's gradient"))
-    return DerivationCheck(name, tuple(starts), tuple(ends))
+    argued = sum(derivation.counts["argued"] for derivation in derivations)
+    return DerivationCheck(name, tuple(starts), tuple(ends), argued)

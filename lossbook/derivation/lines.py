@@ -6,14 +6,20 @@ from dataclasses import dataclass
 import sympy as sp
 
 from lossbook.derivation.printing import print_latex
-from lossbook.derivation.proof import has_one_root, proves, proves_limit
+from lossbook.derivation.proof import has_one_root, limits_found, proves, same
 from lossbook.derivation.reading import Reader
 from lossbook.derivation.sums import (
     GeneralReader,
     has_one_root_for_every_size,
     proves_for_every_size,
 )
-from lossbook.derivation.trial import Trial, approaches, misses_limit, other_root
+from lossbook.derivation.trial import (
+    Trial,
+    approaches,
+    misses_limit,
+    other_limit,
+    other_root,
+)
 from lossbook.derivation.wording import legend, where
 
 RELATIONS = {"=": "=", "<=": r"\le", ">=": r"\ge"}
@@ -44,6 +50,7 @@ class Line:
     expr: sp.Expr | None
     reason: str
     mark: str
+    relation: str
     before: str = ""
     before_latex: str = ""
 
@@ -125,7 +132,7 @@ class Derivation:
         for values in self._reader.instances(expr)[0]:
             self._reader.read(expr, values)
         relation = "" if lhs is None else "="
-        self._lines = [Line(expr, reason, "start", relation, relation)]
+        self._lines = [Line(expr, reason, "start", "", relation, relation)]
 
     @property
     def first(self):
@@ -141,6 +148,11 @@ class Derivation:
     def marks(self):
         """How each line after the first was checked."""
         return [line.mark for line in self._lines[1:]]
+
+    @property
+    def relations(self):
+        """How each line after the first follows: "=", "<=", ">=", "solve", "limit" or "argue"."""
+        return [line.relation for line in self._lines[1:]]
 
     @property
     def counts(self):
@@ -171,40 +183,43 @@ class Derivation:
         mark = self._check_step(expr, relation)
         if relation != "=":
             self._direction = relation
-        return self._add(Line(expr, reason, mark, relation, RELATIONS[relation]))
+        return self._add(Line(expr, reason, mark, relation, relation, RELATIONS[relation]))
 
     def solve(self, symbol, solution, reason):
         """Set the line before to zero and conclude that `symbol` is `solution`, nothing else.
 
-        "proved" covers both halves. Where SymPy cannot show that there is no other zero, the sign
-        of the line before is sampled along `symbol`, at eight points of the other symbols.
+        "proved" covers both halves. Where SymPy cannot show that there is no other zero, zeros are
+        looked for along `symbol` at eight points of the other symbols: all of a polynomial's, else
+        changes of sign and turns at zero, 1e-12 to 1e12 in size. A bound cannot be solved.
         """
         symbol, reason = _symbol(symbol), _words(reason, "reason")
         solution = _expression(solution, "solution")
+        self._refuse_after_a_bound("solve")
         mark = self._check_solution(symbol, solution)
-        self._direction = "="
         latex = rf"= 0 \;\Rightarrow\; {print_latex(symbol)} ="
-        return self._add(Line(solution, reason, mark, f"= 0 => {symbol} =", latex))
+        return self._add(Line(solution, reason, mark, "solve", f"= 0 => {symbol} =", latex))
 
     def limit(self, symbol, point, value, reason, direction="+-"):
         """Let `symbol` go to `point` in the line before, from the sides that its domain has.
 
-        Values at distances from 1e-4 to 1e-32 must close in on `value` (far out: at 1e4 to 1e32;
-        to an infinite `value`: grow); SymPy's own limit then makes the mark "proved".
+        Where SymPy finds the limit, it must be `value`, and the mark is "proved". Elsewhere values
+        at distances from 1e-4 to 1e-32 must close in on `value` (far out: at 1e4 to 1e32; to an
+        infinite `value`: grow). A bound has no limit to take.
         """
         symbol, reason = _symbol(symbol), _words(reason, "reason")
         point, value = _expression(point, "point"), _expression(value, "value")
         if direction not in ("+", "-", "+-"):
             raise ValueError(f'direction must be "+", "-" or "+-", got {direction!r}')
+        self._refuse_after_a_bound("limit")
         mark = self._check_limit(symbol, point, value, direction)
-        self._direction = "="
         side = "" if direction == "+-" or point.is_infinite else direction
         latex = rf"\xrightarrow{{{print_latex(symbol)} \to {print_latex(point)}^{{{side}}}}}"
-        return self._add(Line(value, reason, mark, f"-> [{symbol} -> {point}{side}]", latex))
+        before = f"-> [{symbol} -> {point}{side}]"
+        return self._add(Line(value, reason, mark, "limit", before, latex))
 
     def argue(self, text):
         """Add a line of prose for what cannot be stated as a checked step; it is counted."""
-        return self._add(Line(None, _words(text, "text"), "argued"))
+        return self._add(Line(None, _words(text, "text"), "argued", "argue"))
 
     def compare(self, which, expr, name):
         """Hold the "first" line or the "last" to `expr`, called `name`, without adding a line.
@@ -288,6 +303,13 @@ class Derivation:
         self._lines.append(line)
         return self
 
+    def _refuse_after_a_bound(self, action):
+        if self._direction != "=":
+            raise ValueError(
+                f"{action} after {self._direction!r}: {self._before} only bounds the first line, "
+                "whose zeros and limits may be others"
+            )
+
     def _in_own_symbols(self, expr):
         """`expr` with every symbol replaced by that of the same name in the derivation."""
         parts = [line.expr for line in self._lines if line.expr is not None]
@@ -321,7 +343,7 @@ class Derivation:
             if wrong := other_root(function, variable, root, reader, values):
                 claim = f"{self._here} is not the only zero of {self._before}"
                 self._refuse(claim, values, wrong, wrong.found[0], written)
-            if mark == "proved" and not has_one_root(function, variable):
+            if mark == "proved" and not has_one_root(function, variable, reader.sets):
                 mark = "sampled: root proved, no other found"
         for_every = mark.startswith("proved for every")
         if for_every and not has_one_root_for_every_size(self._general_reader, self.last, symbol):
@@ -341,11 +363,18 @@ class Derivation:
         proved = not sizes
         for values in cases:
             function, target = reader.read(self.last, values), reader.read(value, values)
+            limits = limits_found(function, variable, point, ways)
+            if limits is not None and all(same(limit, target) for limit in limits):
+                continue
+            proved = False
+            claim, written = f"{self._here} is not the limit of {self._before}", self._number
             if wrong := misses_limit(function, variable, target, ways.values(), reader, values):
-                claim = f"{self._here} is not the limit of {self._before}"
                 found = f"{self._before} still gives {wrong.found[0]}"
-                self._refuse(claim, values, wrong, found, (self._number, value))
-            proved = proved and proves_limit(function, variable, point, target, ways)
+                self._refuse(claim, values, wrong, found, (written, value))
+            if wrong := other_limit(limits or (), target, reader, values):
+                self._refuse(
+                    claim, values, wrong, f"SymPy finds {wrong.found[0]}", (written, value)
+                )
         return _mark(proved, sizes, "sampled: near the limit")
 
     def _check(self, exprs, pair, relation, claim, sides, written):

@@ -198,8 +198,8 @@ def zeros_along(function, symbol, point, values):
         roots = [] if polynomial.is_zero else map(_rational, polynomial.real_roots())
         return [root for root in roots if root in values]
     along, grid = function.xreplace(others), _grid(values)
-    turns = _sign_changes(sp.diff(along, symbol), symbol, grid)
-    return _sign_changes(along, symbol, sorted({*grid, *turns}))
+    turns = sign_changes(sp.diff(along, symbol), symbol, grid)
+    return sign_changes(along, symbol, sorted({*grid, *turns}))
 
 
 @functools.cache
@@ -219,7 +219,7 @@ def _grid(values):
     return sorted({x for x in grid if x in values})
 
 
-def _sign_changes(function, symbol, grid):
+def sign_changes(function, symbol, grid):
     """Zeros of a smooth function between neighbours of the grid where it changes sign."""
 
     def sign(x):

@@ -15,6 +15,7 @@ from lossbook.derivation.enclosure import KINKED, difference
 from lossbook.derivation.points import coefficients
 from lossbook.derivation.reading import own_set
 
+CONTINUOUS = (sp.exp, sp.sin, sp.cos, sp.sinh, sp.cosh, sp.tanh, sp.atan, sp.asinh, sp.erf)
 MOST_CASES = 64
 MOST_OPERATIONS = 240
 
@@ -44,29 +45,58 @@ def proves(left, right, relation, sets, skip_kinks):
     return True
 
 
-def has_one_root(function, variable):
+def has_one_root(function, variable, sets):
     """Whether no more than one value of `variable` can make `function` zero."""
     if function.has(sp.Piecewise, *KINKED):
         return False
     slopes = coefficients(numerator(function), variable)
     if slopes is not None and len(slopes) == 2:
         return bool(sp.factor(slopes[0]).is_nonzero)
+    # On each side of a pole a function can rise, and have a zero of its own.
+    if not (isinstance(sets[variable], sp.Interval) and _continuous(function, variable, sets)):
+        return False
     slope = sp.factor(sp.diff(function, variable))
     return bool(slope.is_positive or slope.is_negative)
 
 
-def proves_limit(function, variable, point, target, sides):
-    """Whether SymPy finds `target` as the limit from each of the sides."""
-    if function.has(sp.Piecewise, *KINKED) or sp.count_ops(function) > MOST_OPERATIONS // 2:
+def _continuous(function, variable, sets):
+    """Whether `function` is seen to be defined and continuous along all of `variable`'s set."""
+    if not function.has(variable) or function == variable:
+        return True
+    if not all(_continuous(argument, variable, sets) for argument in function.args):
         return False
-    for side in sides:
-        try:
-            found = sp.limit(function, variable, point, side)
-        except (NotImplementedError, ValueError, TypeError):
-            return False
-        if found != target and not is_zero(found - target):
-            return False
-    return True
+    if isinstance(function, sp.Pow):
+        power = function.exp
+        if power.is_Integer:
+            return bool(power > 0 or _is_nonzero(function.base, sets))
+        return _is_positive(function.base, sets)
+    if isinstance(function, sp.log):
+        return _is_positive(function.args[0], sets)
+    return isinstance(function, (sp.Add, sp.Mul, *CONTINUOUS))
+
+
+def _is_positive(expr, sets):
+    return any(form.is_positive for form in (expr, sp.factor(_unbounded(expr, sets))))
+
+
+def _is_nonzero(expr, sets):
+    return any(form.is_nonzero for form in (expr, sp.factor(_unbounded(expr, sets))))
+
+
+def limits_found(function, variable, point, sides):
+    """What SymPy finds as the limit from each of the sides; None where it finds nothing."""
+    if function.has(sp.Piecewise, *KINKED) or sp.count_ops(function) > MOST_OPERATIONS // 2:
+        return None
+    try:
+        found = [sp.limit(function, variable, point, side) for side in sides]
+    except (NotImplementedError, ValueError, TypeError):
+        return None
+    return None if any(limit.has(sp.Limit, sp.nan) for limit in found) else found
+
+
+def same(one, other):
+    """Whether SymPy sees that two expressions are equal."""
+    return one == other or bool(is_zero(one - other))
 
 
 @functools.cache

@@ -15,7 +15,7 @@ import itertools
 import sympy as sp
 
 from lossbook.derivation.proof import has_one_root, is_zero
-from lossbook.derivation.reading import UNFINISHED, Reader
+from lossbook.derivation.reading import UNFINISHED, Reader, own_set
 
 MOST_PATTERNS = 15  # ways in which up to four free indices can be equal
 
@@ -124,8 +124,10 @@ def proves_for_every_size(reader, exprs, pair, relation):
 def has_one_root_for_every_size(reader, expr, variable):
     """Whether no more than one value of `variable` can make `expr` zero, for all sizes."""
     try:
-        forms = _forms(reader.read(expr, {}), reader)
-        return all(has_one_root(form, reader.variable(variable)) for _, form in forms)
+        forms = [form for _, form in _forms(reader.read(expr, {}), reader)]
+        symbols = set().union(*(form.free_symbols for form in forms))
+        sets = {symbol: reader.sets.get(symbol) or own_set(symbol) for symbol in symbols}
+        return all(has_one_root(form, reader.variable(variable), sets) for form in forms)
     except (Unprovable, NotImplementedError):
         return False
 

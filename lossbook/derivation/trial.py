@@ -10,7 +10,13 @@ import sympy as sp
 
 from lossbook.derivation.descent import low_points
 from lossbook.derivation.enclosure import ENCLOSURES, Undefined, Unresolved, known_value
-from lossbook.derivation.points import Points, boundaries_of, zeros_along
+from lossbook.derivation.points import (
+    Points,
+    boundaries_of,
+    coefficients,
+    sign_changes,
+    zeros_along,
+)
 from lossbook.derivation.proof import cases_of, numerator
 from lossbook.derivation.wording import decimal, distinct, shown
 
@@ -213,10 +219,41 @@ def other_root(function, variable, root, reader, values):
                 exact = sp.Rational(mpmath.nstr(mpmath.mpf(interval.mid), 40))
         if exact not in domain:
             return Counterexample(point, (f"{variable} = {decimal(exact)} is not in {domain}",))
-        for zero in zeros_along(zero_with, variable, point | {variable: exact}, domain):
+        zeros = zeros_along(zero_with, variable, point | {variable: exact}, domain)
+        along = zero_with.xreplace(point)
+        if not all(number.is_Rational for number in coefficients(along, variable) or [sp.nan]):
+            zeros += far_zeros(along, variable, exact, domain)
+        for zero in zeros:
             if abs(zero - exact) > max(1, abs(exact)) / sp.Integer(10) ** 20:
                 return Counterexample(point, (f"{variable} = {decimal(zero)} is a zero too",))
     return None
+
+
+def far_zeros(function, variable, root, domain):
+    """Zeros from 1e-12 to 1e12 in size, and as far from `root`; those without a change of sign."""
+    sizes = [sp.Integer(10) ** k * n for k in range(-12, 13) for n in (1, 3)]
+    sizes = [side * size for side in (-1, 1) for size in sizes]
+    grid = {*sizes, *(root + size for size in sizes)}
+    grid = sorted(x for x in grid if x in domain and x != root)
+    turns = sign_changes(sp.diff(function, variable), variable, grid)
+
+    def size(x):
+        value = known_value(function, {variable: x})
+        return mpmath.inf if value is None else abs(value).b
+
+    # A turn is known to thirty digits: at a double zero the function has lost twice as many.
+    touches = [x for x in turns if x != root and size(x) <= size(x + _aside(x)) * CLOSE]
+    crossings = [
+        x
+        for x in sign_changes(function, variable, sorted({*grid, *turns} - {root}))
+        # A sign also changes at a pole.
+        if size(x) <= size(x + _aside(x))
+    ]
+    return touches + crossings
+
+
+def _aside(x):
+    return max(abs(x), sp.Rational(1, 10**12)) / sp.Integer(10) ** 6
 
 
 def approaches(domain, point, direction):
@@ -234,6 +271,22 @@ def approaches(domain, point, direction):
         }
         ways = {side: steps for side, steps in ways.items() if side in direction}
     return {side: steps for side, steps in ways.items() if all(x in domain for x in steps)}
+
+
+def other_limit(limits, target, reader, values):
+    """A point where one of the `limits` differs from `target`, with what it is there."""
+    for limit in limits:
+        symbols = limit.free_symbols | target.free_symbols
+        for point in points_for(symbols & reader.sets.keys(), reader, values).spread(8):
+            found, goal = limit.xreplace(point), target.xreplace(point)
+            if found == goal:
+                continue
+            if not (found.is_finite and goal.is_finite):
+                return Counterexample(point, (str(found),))
+            one, other = known_value(found, {}), known_value(goal, {})
+            if one is not None and other is not None and 0 not in one - other:
+                return Counterexample(point, (distinct(one, other)[0],))
+    return None
 
 
 def misses_limit(function, variable, target, sequences, reader, values):
