@@ -98,10 +98,9 @@ class Printer(LatexPrinter):
         text = ""
         for limits in reversed(expr.limits):
             index, *bounds = map(self._print, limits)
-            text += rf"{sign}_{{{index}}} "
-            if self._sum_limits and len(bounds) == 2:
-                text = text.removesuffix(f"{{{index}}} ")
-                text += rf"{{{index}={bounds[0]}}}^{{{bounds[1]}}} "
+            shown = self._sum_limits and len(bounds) == 2
+            first, last = (f"={bounds[0]}", f"^{{{bounds[1]}}}") if shown else ("", "")
+            text += f"{sign}_{{{index}{first}}}{last} "
         body = _factored(expr.function)
         negative, printed = self._signed(body)
         return text + (_brackets(self._print(body)) if body.is_Add or negative else printed)
