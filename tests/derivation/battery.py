@@ -16,13 +16,23 @@ from derivation.moves import OUTCOMES, Twins
 
 @functools.cache
 def battery():
-    """All twins; the parameters of each are drawn by a generator seeded with its name."""
-    pairs = []
-    for kind, times, make in twins.template.made:
-        for turn in range(1, times + 1):
-            name = f"{make.__name__}-{turn}"
-            pairs.append(Twins(kind, name, *make(random.Random(name))))
-    return pairs
+    """All twins, no two alike."""
+    return [
+        Twins(kind, f"{make.__name__}-{number}", *moves)
+        for kind, times, make in twins.template.made
+        for number, moves in enumerate(_drawn(make, times), 1)
+    ]
+
+
+def _drawn(make, times):
+    """Different pairs of moves; a seed of its own for each keeps them as they are."""
+    found = {}
+    for turn in range(100):
+        pair = make(random.Random(f"{make.__name__} {turn}"))
+        found.setdefault("".join(move.code for move in pair), pair)
+        if len(found) == times:
+            return found.values()
+    raise ValueError(f"{make.__name__} makes {len(found)} different pairs, not {times}")
 
 
 KINDS = tuple(dict.fromkeys(kind for kind, _, _ in twins.template.made))

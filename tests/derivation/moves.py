@@ -71,6 +71,14 @@ class Twins:
         return self.wrong.outcome != "refused" and not at_pole
 
     @property
+    def right_is_proved(self):
+        return self.right.outcome in ("proved", "excepted")
+
+    @property
+    def wrong_is_called_proved(self):
+        return self.wrong_is_accepted and self.wrong.outcome in ("proved", "excepted")
+
+    @property
     def complaints(self):
         """What is judged wrongly, in words, with the code that shows it."""
         sides = (("right", self.right_is_refused), ("wrong", self.wrong_is_accepted))
