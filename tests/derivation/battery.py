@@ -14,28 +14,29 @@ from derivation import twins
 from derivation.moves import OUTCOMES, Twins
 
 
+TEMPLATES = [make for make in vars(twins).values() if hasattr(make, "times")]
+KINDS = tuple(dict.fromkeys(make.kind for make in TEMPLATES))
+
+
 @functools.cache
 def battery():
     """All twins, no two alike."""
     return [
-        Twins(kind, f"{make.__name__}-{number}", *moves)
-        for kind, times, make in twins.template.made
-        for number, moves in enumerate(_drawn(make, times), 1)
+        Twins(make.kind, f"{make.__name__}-{number}", *moves)
+        for make in TEMPLATES
+        for number, moves in enumerate(_drawn(make), 1)
     ]
 
 
-def _drawn(make, times):
+def _drawn(make):
     """Different pairs of moves; a seed of its own for each keeps them as they are."""
     found = {}
     for turn in range(100):
         pair = make(random.Random(f"{make.__name__} {turn}"))
         found.setdefault("".join(move.code for move in pair), pair)
-        if len(found) == times:
+        if len(found) == make.times:
             return found.values()
-    raise ValueError(f"{make.__name__} makes {len(found)} different pairs, not {times}")
-
-
-KINDS = tuple(dict.fromkeys(kind for kind, _, _ in twins.template.made))
+    raise ValueError(f"{make.__name__} makes {len(found)} different pairs, not {make.times}")
 
 
 def report(pairs):

@@ -88,16 +88,13 @@ class Twins:
 
 
 def template(kind, times=3):
-    """Register a function of a random generator that makes `times` pairs of moves."""
+    """Mark a function of a random generator that makes `times` different pairs of moves."""
 
-    def register(make):
-        template.made.append((kind, times, make))
+    def mark(make):
+        make.kind, make.times = kind, times
         return make
 
-    return register
-
-
-template.made = []
+    return mark
 
 
 def step(first, right, wrong, relation="=", **options):
