@@ -14,18 +14,29 @@ from derivation import twins
 from derivation.moves import OUTCOMES, Twins
 
 
+TEMPLATES = [make for make in vars(twins).values() if hasattr(make, "times")]
+KINDS = tuple(dict.fromkeys(make.kind for make in TEMPLATES))
+
+
 @functools.cache
 def battery():
-    """All twins; the parameters of each are drawn by a generator seeded with its name."""
-    pairs = []
-    for kind, times, make in twins.template.made:
-        for turn in range(1, times + 1):
-            name = f"{make.__name__}-{turn}"
-            pairs.append(Twins(kind, name, *make(random.Random(name))))
-    return pairs
+    """All twins, no two alike."""
+    return [
+        Twins(make.kind, f"{make.__name__}-{number}", *moves)
+        for make in TEMPLATES
+        for number, moves in enumerate(_drawn(make), 1)
+    ]
 
 
-KINDS = tuple(dict.fromkeys(kind for kind, _, _ in twins.template.made))
+def _drawn(make):
+    """Different pairs of moves; a seed of its own for each keeps them as they are."""
+    found = {}
+    for turn in range(100):
+        pair = make(random.Random(f"{make.__name__} {turn}"))
+        found.setdefault("".join(move.code for move in pair), pair)
+        if len(found) == make.times:
+            return found.values()
+    raise ValueError(f"{make.__name__} makes {len(found)} different pairs, not {make.times}")
 
 
 def report(pairs):

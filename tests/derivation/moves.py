@@ -71,6 +71,14 @@ class Twins:
         return self.wrong.outcome != "refused" and not at_pole
 
     @property
+    def right_is_proved(self):
+        return self.right.outcome in ("proved", "excepted")
+
+    @property
+    def wrong_is_called_proved(self):
+        return self.wrong_is_accepted and self.wrong.outcome in ("proved", "excepted")
+
+    @property
     def complaints(self):
         """What is judged wrongly, in words, with the code that shows it."""
         sides = (("right", self.right_is_refused), ("wrong", self.wrong_is_accepted))
@@ -80,16 +88,13 @@ class Twins:
 
 
 def template(kind, times=3):
-    """Register a function of a random generator that makes `times` pairs of moves."""
+    """Mark a function of a random generator that makes `times` different pairs of moves."""
 
-    def register(make):
-        template.made.append((kind, times, make))
+    def mark(make):
+        make.kind, make.times = kind, times
         return make
 
-    return register
-
-
-template.made = []
+    return mark
 
 
 def step(first, right, wrong, relation="=", **options):

@@ -3,8 +3,31 @@
 import pytest
 from derivation.battery import KINDS, battery, report
 
-# Faults that are accepted, none of them as proved: name and reason.
+# Faults that are accepted, none of them as proved, each with the reason why it is not found.
 ACCEPTED = {}
+
+# How many right steps of each kind are proved, at the least; the others are sampled.
+PROVED = {
+    "constant": 19,
+    "sign": 20,
+    "branch": 14,
+    "boundary": 26,
+    "pole": 19,
+    "far": 17,
+    "tiny": 19,
+    "index": 2,
+    "length": 0,
+    "inequality": 14,
+    "limit": 17,
+    "root": 16,
+    "domain": 20,
+    "parameter": 21,
+    "delta": 3,
+    "label": 0,
+    "given": 17,
+    "derivative": 0,
+    "chain": 15,
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -12,13 +35,15 @@ def test_faults_are_refused_and_right_steps_are_not(kind):
     pairs = [pair for pair in battery() if pair.kind == kind]
     refused = [pair.name for pair in pairs if pair.right_is_refused]
     accepted = {pair.name for pair in pairs if pair.wrong_is_accepted}
-    proved = [pair.name for pair in pairs if pair.wrong.outcome == "proved"]
+    called_proved = [pair.name for pair in pairs if pair.wrong_is_called_proved]
     known = {pair.name for pair in pairs if pair.name in ACCEPTED}
-    assert (refused, proved, accepted) == ([], [], known), report(pairs)
+    assert (refused, called_proved, accepted) == ([], [], known), report(pairs)
+    assert sum(pair.right_is_proved for pair in pairs) >= PROVED[kind], report(pairs)
 
 
 def test_the_battery_is_large_and_its_known_gaps_are_few():
     names = [pair.name for pair in battery()]
-    assert len(names) == len(set(names)) >= 300
-    assert set(ACCEPTED) <= set(names)
+    assert len(names) == len(set(names))
+    assert len(names) >= 300
+    assert set(names) >= ACCEPTED.keys()
     assert len(ACCEPTED) <= len(names) / 100

@@ -95,7 +95,7 @@ def product_of_lines(draw):
     return step((m * x + o) * (e * x + f), right, right + draw.choice([-1, 1, x, -x]))
 
 
-@template("constant", 2)
+@template("constant", 1)
 def constant_of_log_cosh(draw):
     m = whole(draw)
     form = Abs(m * z) + log(1 + exp(-2 * Abs(m * z)))
@@ -204,7 +204,7 @@ def slope_of_the_exponential_loss(draw):
 # Branches and their boundaries
 
 
-@template("branch")
+@template("branch", 2)
 def slope_of_huber(draw):
     m = whole(draw)
     value = HUBER.subs(delta, m)
@@ -215,7 +215,7 @@ def slope_of_huber(draw):
     return step(Derivative(value, p), right, wrong)
 
 
-@template("branch")
+@template("branch", 2)
 def huber_as_a_clip(draw):
     m = whole(draw)
     first = cut(R, Abs(R) <= m, m * sp.sign(R))
@@ -235,7 +235,7 @@ def slope_of_the_hinge(draw):
     )
 
 
-@template("branch", 2)
+@template("branch", 1)
 def pinball_as_a_maximum(draw):
     m = whole(draw)
     low, high = m * tau * (t - p), m * (tau - 1) * (t - p)
@@ -243,7 +243,7 @@ def pinball_as_a_maximum(draw):
     return step(m * PINBALL, Max(low, high), wrong, domain={tau: OPEN})
 
 
-@template("branch")
+@template("branch", 2)
 def a_narrow_branch(draw):
     m, o, e = whole(draw), ratio(draw), tiny(draw)
     narrow = (x > o) & (x < o + e)
@@ -251,7 +251,7 @@ def a_narrow_branch(draw):
     return step(first, cut((m + 1) * x, narrow, m * x), cut((m + 2) * x, narrow, m * x))
 
 
-@template("branch")
+@template("branch", 2)
 def a_narrow_branch_around_a_residual(draw):
     m, e = whole(draw), tiny(draw)
     narrow = Abs(R - m) < e
@@ -259,7 +259,7 @@ def a_narrow_branch_around_a_residual(draw):
     return step(first, cut(p * t + p, narrow, p * t), cut(p * t + t, narrow, p * t))
 
 
-@template("branch", 2)
+@template("branch", 1)
 def the_largest_of_three(draw):
     m = whole(draw)
     first = Max(x, y, m)
@@ -267,7 +267,7 @@ def the_largest_of_three(draw):
     return step(first, right, cut(Max(x, m), x > y, y))
 
 
-@template("branch", 2)
+@template("branch", 1)
 def softplus_without_overflow(draw):
     m = whole(draw)
     right = Max(m * z, 0) + log(1 + exp(-m * Abs(z)))
@@ -285,7 +285,7 @@ def one_point_of_a_smooth_slope(draw):
     )
 
 
-@template("boundary")
+@template("boundary", 2)
 def hubers_slope_where_its_branches_meet(draw):
     m = whole(draw)
     value = HUBER.subs(delta, m)
@@ -297,7 +297,7 @@ def hubers_slope_where_its_branches_meet(draw):
     return step(Derivative(value, p), slope(m * sp.sign(R)), slope(wrong))
 
 
-@template("boundary")
+@template("boundary", 2)
 def huber_where_its_branches_meet(draw):
     m = whole(draw)
     value = HUBER.subs(delta, m)
@@ -306,7 +306,7 @@ def huber_where_its_branches_meet(draw):
     def split(at):
         return Piecewise((near, Abs(R) < m), (far, Abs(R) > m), (at, True))
 
-    return step(value, split(Rational(m**2, 2)), split(draw.choice([0, m, m**2])))
+    return step(value, split(Rational(m**2, 2)), split(draw.choice([0, m**2])))
 
 
 @template("boundary")
@@ -314,6 +314,27 @@ def slope_of_a_signed_square(draw):
     m = whole(draw)
     slope = 2 * m * Abs(x)
     return step(Derivative(m * x * Abs(x), x), slope, cut(whole(draw), Eq(x, 0), slope))
+
+
+@template("boundary", 2)
+def a_kink_that_the_slope_does_not_cross(draw):
+    m = whole(draw)
+    first = Derivative(a * Abs(x - m), a)
+    return step(first, cut(0, Eq(x, m), Abs(x - m)), cut(7, Eq(x, m), Abs(x - m)))
+
+
+@template("boundary", 2)
+def a_kink_and_a_point_beside_it(draw):
+    m = whole(draw)
+    first = Derivative(Abs(R), p)
+    return step(first, cut(1, R >= 0, -1), cut(1, draw.choice([m, tiny(draw)]) <= R, -1))
+
+
+@template("boundary", 2)
+def a_jump_and_a_point_elsewhere(draw):
+    m = whole(draw)
+    first = Derivative(cut(1, s <= 0, 0), s)
+    return step(first, 0, cut(m, Eq(s, m), 0))
 
 
 @template("boundary")
@@ -381,19 +402,17 @@ def a_difference_of_reciprocals(draw):
 
 
 @template("pole", 2)
-def an_exponent_of_a_logarithm(draw):
+def a_quotient_of_exponentials(draw):
     m = whole(draw)
-    first = exp(m * log(Abs(x))) if m % 2 == 0 else exp(2 * m * log(Abs(x)))
-    power = m if m % 2 == 0 else 2 * m
-    return domains(first, x**power, {x: POSITIVE}, {x: sp.S.Reals})
+    first = (exp(2 * m * x) - 1) / (exp(m * x) - 1)
+    return domains(first, exp(m * x) + 1, {x: POSITIVE}, {x: Interval(0, oo)})
 
 
 @template("pole", 2)
-def the_log_loss_at_its_ends(draw):
+def the_log_loss_at_its_end(draw):
     m = whole(draw)
-    first = m * (p * (1 - t) - t * (1 - p)) * p / (p * (1 - p))
-    claim = m * (p - t) / (1 - p)
-    return domains(first, claim, LABELS, {p: Interval.Ropen(0, 1), t: UNIT})
+    first = m * (p**2 - p * t) / (p * (1 - p))
+    return domains(first, m * R / (1 - p), LABELS, {p: Interval.Ropen(0, 1), t: UNIT})
 
 
 @template("pole", 2)
@@ -418,7 +437,7 @@ def a_slope_across_a_pole(draw):
 
 @template("far")
 def an_exponential_far_out(draw):
-    m = 10 ** draw.randint(5, 8)
+    m = draw.randint(1, 9) * 10 ** draw.randint(5, 8)
     return step(x * (1 + exp(x - m)), x + x * exp(x - m), x)
 
 
@@ -488,7 +507,7 @@ def a_term_of_softplus(draw):
     return step(SOFTPLUS, right, right + tiny(draw))
 
 
-@template("tiny")
+@template("tiny", 2)
 def a_branch_of_huber(draw):
     slope = cut(R, Abs(R) <= delta, delta * sp.sign(R))
     wrong = cut(R, Abs(R) <= delta, delta * (1 + tiny(draw)) * sp.sign(R))
@@ -513,6 +532,13 @@ def a_bend(draw):
 def an_exponent(draw):
     m, e = ratio(draw), tiny(draw)
     return step(Derivative(exp(m * x), x), m * exp(m * x), m * exp((m + e) * x))
+
+
+@template("tiny", 2)
+def a_minimum_of_what_is_left_of_a_sum(draw):
+    m = draw.randint(30, 40)
+    left = (x + exp(m)) ** 2 - exp(2 * m) - 2 * exp(m) * x - x**2
+    return step(cosh(left), 1, 1 + tiny(draw), domain={x: Interval.open(1, 2)})
 
 
 # Sums: indices and lengths
@@ -602,7 +628,7 @@ def a_constant_in_every_term(draw):
     return step(rows(X[i] + m * c), rows(X[i]) + m * N * c, rows(X[i]) + wrong)
 
 
-@template("length")
+@template("length", 2)
 def a_polynomial_with_zeros_at_small_sizes(draw):
     o = draw.choice([2, 3])
     vanishing = sp.prod([N - size for size in (2, 3, 5, 7)[: o + 1]])
@@ -684,7 +710,7 @@ def zero_one_below_the_logistic(draw):
     return step(mistake, smooth, smooth * (1 - tiny(draw)), "<=")
 
 
-@template("inequality", 2)
+@template("inequality", 1)
 def huber_below_the_square(draw):
     m = whole(draw)
     return step(m * HUBER, m * R**2 / 2, m * R**2 / 2 - tiny(draw), "<=")
@@ -793,6 +819,14 @@ def second_order_of_the_cosine(draw):
     m = whole(draw)
     right = Rational(m**2, 2)
     return limit((1 - sp.cos(m * x)) / x**2, x, 0, right, right + tiny(draw))
+
+
+@template("limit", 1)
+def softmax_without_contrast(draw):
+    m = whole(draw)
+    share = m * exp(Z[k] / T0) / over(exp(Z[i] / T0), i)
+    wrong = draw.choice([m / (K + 1), m / K + Rational(1, 10**6)])
+    return limit(share, T0, oo, m / K, wrong, domain={k: (1, K)})
 
 
 # Roots
@@ -938,6 +972,13 @@ def a_size_without_its_bars(draw):
     return domains(Abs(x - m), x - m, {x: Interval(m, oo)}, {x: Interval(m - tiny(draw), oo)})
 
 
+@template("domain", 2)
+def an_angle_of_a_cosine(draw):
+    m = whole(draw)
+    bounds = {x: Interval(-m, m)}
+    return domains(sp.acos(x / m), 4, bounds, {x: sp.S.Reals}, "<=")
+
+
 @template("parameter")
 def an_end_of_gamma(draw):
     m = whole(draw)
@@ -953,7 +994,7 @@ def a_regime_of_delta(draw):
     return step(HUBER, right, cut(R**2 / 2, delta > m, right))
 
 
-@template("parameter")
+@template("parameter", 2)
 def one_quantile_level(draw):
     m = whole(draw)
     right = m * (Abs(R) / 2 + (Rational(1, 2) - tau) * R)
