@@ -8,6 +8,7 @@ import sympy as sp
 from lossbook.derivation.printing import print_latex
 from lossbook.derivation.proof import has_one_root, limits_found, proves, same
 from lossbook.derivation.reading import Reader
+from lossbook.derivation.smoothness import poles_of
 from lossbook.derivation.sums import (
     GeneralReader,
     has_one_root_for_every_size,
@@ -99,8 +100,14 @@ class Derivation:
     unless it is empty.
 
     A line without a finite real value where the other line has one refutes the step, except on a
-    boundary or at an end of the domain. A line with a `Derivative` is not compared on a boundary:
-    at a kink the derivative does not exist, and which value to use there is a choice to be argued.
+    boundary or at an end of the domain. What is divided by, and the argument of a logarithm, is
+    looked at as written: where it is zero in the domain, both lines must lack a value, so that
+    (x**2 - 1)/(x - 1) is not x + 1 unless 1 is outside the domain.
+
+    "proved" means everywhere in the domain where the lines have values. A `Derivative` does not
+    exist where its function jumps, or where the slopes on both sides differ: there alone it is not
+    compared, for the value to use is a choice to be argued, and the mark adds "except at p = t".
+    In the mark of a step for several sizes these are the "kinks".
 
     A sum to a symbolic limit `K` is tried for K = 2, 3 and 5, with every value of each free index,
     and then proved for every K where both sides can be brought to one form
@@ -337,7 +344,9 @@ class Derivation:
 
         claim, sides = f"{self._here} does not make {self._before} zero", (self._before, "zero")
         written = self._number, f"{symbol} = {solution}"
-        mark = self._check(exprs, pair, "=", claim, sides, written)
+        mark = self._check(
+            exprs, pair, "=", claim, sides, written, lambda v: {variable: reader.read(solution, v)}
+        )
         for values in reader.instances(*exprs)[0]:
             function, root = reader.read(self.last, values), reader.read(solution, values)
             if wrong := other_root(function, variable, root, reader, values):
@@ -377,19 +386,28 @@ class Derivation:
                 )
         return _mark(proved, sizes, "sampled: near the limit")
 
-    def _check(self, exprs, pair, relation, claim, sides, written):
-        """Compare the two expressions of `pair(values)` in every case, and return the mark."""
+    def _check(self, exprs, pair, relation, claim, sides, written, put=None):
+        """Compare the two expressions of `pair(values)` in every case, and return the mark.
+
+        `put(values)` is what `pair` puts in for symbols of the expressions.
+        """
         reader = self._reader
-        # At a kink the derivative does not exist: SymPy's sign(0), say, is a convention.
-        skip_kinks = any(expr.has(sp.Derivative) for expr in exprs)
         cases, sizes = reader.instances(*exprs)
-        proved, valid = not sizes, 0
+        proved, valid, left_out = not sizes, 0, {}
         for values in cases:
             left, right = pair(reader, values)
-            trial = Trial(left, right, relation, reader, values, len(cases), skip_kinks)
+            slopes = [slope for expr in exprs for slope in reader.slopes(expr, values)]
+            # As written: SymPy cancels a x/a at once.
+            poles = [[reader.read(pole, values) for pole in poles_of(expr)] for expr in exprs]
+            if put is not None:
+                # A solution may leave its domain at the edge of the other symbols' sets.
+                slopes, poles = [slope.at(put(values)) for slope in slopes], None
+            trial = Trial(left, right, relation, reader, values, len(cases), slopes, poles)
             wrong = trial.run()
             valid += trial.valid
-            proved = proved and not wrong and proves(left, right, relation, reader.sets, skip_kinks)
+            left_out |= trial.left_out
+            failing = list(trial.left_out.values())
+            proved = proved and not wrong and proves(left, right, relation, reader.sets, failing)
             if wrong := wrong or (None if proved else trial.search()):
                 gives = [f"{s} gives {v}" for s, v in zip(sides, wrong.found, strict=True)]
                 self._refuse(claim, values, wrong, " but ".join(gives), written)
@@ -403,9 +421,8 @@ class Derivation:
             if branch:
                 why = f"no point was found in the branch {tuple(branch)}"
                 self._give_up(why, sides, written)
-        if sizes and proves_for_every_size(self._general_reader, exprs, pair, relation):
-            return f"proved for every {sizes.partition(' = ')[0]}"
-        return _mark(proved, sizes, f"sampled: {valid} points")
+        every = sizes and proves_for_every_size(self._general_reader, exprs, pair, relation)
+        return _mark(proved, sizes, f"sampled: {valid} points", list(left_out), every)
 
     def _refuse(self, claim, values, wrong, found, written):
         point = {**values, **wrong.point}
@@ -457,10 +474,15 @@ def _words(value, name):
     return " ".join(value.split())
 
 
-def _mark(proved, sizes, sampled):
-    if proved and not sizes:
-        return "proved"
-    return f"checked for {sizes}" if sizes else sampled
+def _mark(proved, sizes, sampled, left_out=(), every=False):
+    """How a step was checked; `left_out` says where a derivative in it does not exist."""
+    if sizes:
+        mark = f"proved for every {sizes.partition(' = ')[0]}" if every else f"checked for {sizes}"
+        return mark + (", except at kinks" if left_out else "")
+    exceptions = ", ".join(left_out[:3]) + (f" and {len(left_out) - 3} more" * (len(left_out) > 3))
+    if proved:
+        return f"proved except at {exceptions}" if exceptions else "proved"
+    return f"{sampled}, except at {exceptions}" if exceptions else sampled
 
 
 def _latex(lhs):

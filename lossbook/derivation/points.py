@@ -155,12 +155,12 @@ def boundaries_of(*exprs):
             functions += [a - b for a, b in itertools.combinations(node.args, 2)]
         elif isinstance(node, KINKED):
             functions.append(node.args[0])
-    smooth = itertools.chain(*map(_smooth_pieces, dict.fromkeys(functions)))
+    smooth = itertools.chain(*map(smooth_pieces, dict.fromkeys(functions)))
     distinct = dict.fromkeys(itertools.islice(smooth, MOST_BOUNDARIES))
     return [function for function in distinct if function.free_symbols]
 
 
-def _smooth_pieces(expr):
+def smooth_pieces(expr):
     """`expr` with each branch of each function in it that has a kink."""
     kinked = sorted(expr.atoms(sp.Piecewise, *KINKED), key=sp.default_sort_key)
     if not kinked:
@@ -176,7 +176,7 @@ def _smooth_pieces(expr):
     else:
         pieces = [sp.S.NegativeOne, sp.S.Zero, sp.S.One]
     for piece in pieces:
-        yield from _smooth_pieces(expr.xreplace({node: piece}))
+        yield from smooth_pieces(expr.xreplace({node: piece}))
 
 
 @functools.cache

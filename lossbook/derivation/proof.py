@@ -20,17 +20,18 @@ MOST_CASES = 64
 MOST_OPERATIONS = 240
 
 
-def proves(left, right, relation, sets, skip_kinks):
+def proves(left, right, relation, sets, slopes):
     """Whether `left relation right` holds wherever the symbols are in their sets.
 
-    Symbols with up to three values are tried one by one, branches are taken apart. With
-    `skip_kinks` the boundaries themselves do not count.
+    Symbols with up to three values are tried one by one, branches are taken apart. Boundaries on
+    which one of the derivatives `slopes` never exists do not count.
     """
     gap = right - left if relation == "<=" else left - right
     few = [s for s in gap.free_symbols if isinstance(sets[s], sp.FiniteSet) and len(sets[s]) <= 3]
     few = sorted(few, key=str)[:3]
     for chosen in itertools.product(*(sorted(sets[s]) for s in few)):
-        part = gap.xreplace(dict(zip(few, chosen, strict=True)))
+        numbers = dict(zip(few, chosen, strict=True))
+        part = gap.xreplace(numbers)
         if relation == "=" and is_zero(_with_kinks_as_symbols(part)):
             continue
         cases = cases_of(part, sets)
@@ -38,11 +39,45 @@ def proves(left, right, relation, sets, skip_kinks):
             return False
         shows = _is_zero_on if relation == "=" else _is_nonnegative_on
         for value, conditions in cases:
-            if skip_kinks and any(_equalities(conditions, sets)):
+            if any(_never_exists(slope, numbers, conditions, sets) for slope in slopes):
                 continue
             if not shows(value, conditions, sets):
                 return False
     return True
+
+
+def _never_exists(slope, numbers, conditions, sets):
+    """Whether conditions leave only points where a function or its slope jumps."""
+    function, variable = slope.function.xreplace(numbers), slope.variable
+    for symbol, value in _equalities(conditions, sets):
+        if symbol != variable:
+            continue
+        # These hold on both sides of the point, if they hold at it.
+        strict = [c for c in conditions if isinstance(c, (sp.Gt, sp.Lt, sp.Ne))]
+        below = _pieces_at(function, symbol, value, (*strict, symbol < value), sets)
+        above = _pieces_at(function, symbol, value, (*strict, symbol > value), sets)
+        if below and above:
+            jumps = [a - b for a in above for b in below]
+            return all(_jumps(jump, symbol, value, sets) for jump in jumps)
+    return False
+
+
+def _pieces_at(function, symbol, value, conditions, sets):
+    """The smooth expressions that `function` can be on the side of `value` that is described."""
+    loose = {sp.Gt: sp.Ge, sp.Lt: sp.Le}
+    cases = cases_of(function, sets, conditions)
+    return [
+        piece
+        for piece, found in cases or ()
+        if _feasible(
+            (*(loose.get(c.func, c.func)(c.lhs, c.rhs) for c in found), sp.Eq(symbol, value)), sets
+        )
+    ]
+
+
+def _jumps(gap, symbol, value, sets):
+    sides = gap, sp.diff(gap, symbol)
+    return any(_is_nonzero(sp.factor(side.xreplace({symbol: value})), sets) for side in sides)
 
 
 def has_one_root(function, variable, sets):

@@ -6,6 +6,8 @@ import itertools
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
+from lossbook.derivation.smoothness import Slope
+
 SIZES = (2, 3, 5)
 UNFINISHED = (sp.Derivative, sp.Integral, sp.Limit, sp.Sum, sp.Product, sp.Subs, AppliedUndef)
 
@@ -25,7 +27,8 @@ class Reader:
         self._symbols = {}  # what is written: the symbol that replaces it
         self._definitions = {}  # what is defined: arguments and right side
         self._sum_ranges = set()  # limits that hold a size, of all sums so far
-        self._results = {}  # what has been read: lines
+        self._slopes = []  # the derivatives taken in what is being read
+        self._results = {}  # what has been read, with its slopes: lines
         self._defined = {}  # and right sides of definitions, for their arguments and numbers
         for key, value in self.domain.items():
             self._accept_domain(key, value)
@@ -170,14 +173,20 @@ class Reader:
         """`expr` with everything in it carried out, for the given numbers."""
         key = expr, tuple(values.items())
         if key not in self._results:
+            self._slopes = []
             result = self._read(expr, values, frozenset())
             left = sorted(result.atoms(*UNFINISHED), key=str)
             if left:
                 raise TypeError(
                     f"SymPy cannot carry out {left[0]} in {expr}: define it in given, or argue"
                 )
-            self._results[key] = result
-        return self._results[key]
+            self._results[key] = result, self._slopes
+        return self._results[key][0]
+
+    def slopes(self, expr, values):
+        """The derivatives that are taken in reading `expr`."""
+        self.read(expr, values)
+        return self._results[expr, tuple(values.items())][1]
 
     def _read(self, expr, values, kept):
         """Read `expr`; what is in `kept` stays a variable although it is defined."""
@@ -215,16 +224,27 @@ class Reader:
         key = head, arguments, numbers, kept
         if key not in self._defined:
             inner = values | dict(zip(formal, arguments, strict=True))
-            self._defined[key] = self._read(meaning, inner, kept)
-        return self._defined[key]
+            outer, self._slopes = self._slopes, []
+            self._defined[key] = self._read(meaning, inner, kept), self._slopes
+            self._slopes = outer
+        meaning, slopes = self._defined[key]
+        self._slopes = self._slopes + slopes
+        return meaning
 
     def _read_derivative(self, expr, values, kept):
         """Differentiate with the variables kept, then put in what they are defined as."""
         variables = {_head(variable)[0] for variable in expr.variables}
         inside = functools.partial(self._read, values=values, kept=kept | variables)
         result = inside(expr.expr)
-        for variable, count in expr.variable_count:
-            result = sp.diff(result, inside(variable), count)
+        for variable in expr.variables:
+            symbol = inside(variable)
+            defined = {
+                symbol: self._read(atom, values, frozenset())
+                for atom, symbol in list(self._symbols.items())
+                if _head(atom)[0] in self._definitions and symbol in result.free_symbols
+            }
+            self._slopes.append(Slope(result, symbol, defined))
+            result = sp.diff(result, symbol)
         defined = {
             symbol: self._read(atom, values, kept)
             for atom, symbol in list(self._symbols.items())

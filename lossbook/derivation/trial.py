@@ -15,9 +15,11 @@ from lossbook.derivation.points import (
     boundaries_of,
     coefficients,
     sign_changes,
+    smooth_pieces,
     zeros_along,
 )
 from lossbook.derivation.proof import cases_of, numerator
+from lossbook.derivation.smoothness import inner_poles, poles_of
 from lossbook.derivation.wording import decimal, distinct, shown
 
 POINTS = 64
@@ -43,15 +45,22 @@ class Trial:
     `valid` points did so in all.
     """
 
-    def __init__(self, left, right, relation, reader, values, cases, skip_kinks):
-        self.sides, self.relation, self.skip_kinks = (left, right), relation, skip_kinks
+    def __init__(self, left, right, relation, reader, values, cases, slopes, poles):
+        self.sides, self.relation, self.slopes = (left, right), relation, slopes
+        self.poles = []
+        if poles is not None:
+            pairs = zip(poles, self.sides, strict=True)
+            self.poles = [[*own, *poles_of(side)] for own, side in pairs]
         self.sets = reader.sets
-        self.symbols = sorted(left.free_symbols | right.free_symbols, key=str)
+        self.left_out = {}
+        functions = [slope.function.xreplace(slope.meaning) for slope in slopes]
+        seen = sp.Tuple(left, right, *functions, *itertools.chain(*self.poles)).free_symbols
+        self.symbols = sorted(seen & self.sets.keys(), key=str)
         self.points = points_for(set(self.symbols), reader, values)
         self.spread = self.points.spread(max(4, POINTS // cases))
         self.budget = max(60, MOST_POINTS // cases)
         self.special = max(1, SPECIAL // cases)
-        self.boundaries = boundaries_of(left, right)
+        self.boundaries = boundaries_of(left, right, *functions)
         self.tried, self.usable, self.valid = len(self.spread), 0, 0
         self.branches = set()
 
@@ -69,7 +78,7 @@ class Trial:
             for end in self.points.ends(point):
                 if wrong := self._try(end, special=True):
                     return wrong
-        return self._explore()
+        return self._try_poles() or self._explore()
 
     def search(self):
         """The first counterexample where none is met by chance, for a step without a proof.
@@ -87,7 +96,7 @@ class Trial:
             if wrong := self._try(point):
                 return wrong
         if self.relation == "=":
-            return None if self.skip_kinks else self._jump()
+            return None if self.slopes else self._jump()
         left, right = self.sides
         gap = right - left if self.relation == "<=" else left - right
         for point in low_points(gap, self.points.symbols, self.sets, self.spread):
@@ -115,6 +124,44 @@ class Trial:
                         return branch
         return None
 
+    def _try_poles(self):
+        """Look where something that is divided by is zero, or the argument of a logarithm."""
+        inner = map(inner_poles, self.sides if self.poles else ())
+        for pole in dict.fromkeys(itertools.chain(*self.poles, *inner)):
+            if pole.is_positive or pole.is_negative:
+                continue
+            symbols = [symbol for symbol in self.points.symbols if pole.has(symbol)]
+            for start, symbol in itertools.product(self.spread[:2], symbols):
+                for smooth in smooth_pieces(pole):
+                    for zero in zeros_along(smooth, symbol, start, self.sets[symbol]):
+                        if wrong := self._try_pole(smooth, start | {symbol: zero}):
+                            return wrong
+        return None
+
+    def _try_pole(self, pole, point):
+        values = [
+            None if any(self._near_zero(p, point) for p in poles) else known_value(side, point)
+            for side, poles in zip(self.sides, self.poles, strict=True)
+        ]
+        if (values[0] is None) == (values[1] is None) or self._leaves_out(point):
+            return None
+        if lost := [slope for slope in self.slopes if slope.is_lost(point)]:
+            self.left_out.setdefault(lost[0].words(pole), lost[0])
+            return None
+        return Counterexample(point, distinct(*values))
+
+    def _near_zero(self, pole, point):
+        value = known_value(pole, point)
+        return value is not None and abs(value).b < mpmath.mpf("1e-20")
+
+    def _leaves_out(self, point):
+        """Whether a derivative that was taken does not exist at `point`."""
+        for slope in self.slopes:
+            if (boundary := slope.fails(point)) is not None:
+                self.left_out.setdefault(slope.words(boundary), slope)
+                return True
+        return False
+
     def _explore(self):
         """Walk along lines through the points, and on from every new cell between boundaries."""
         queue = deque(self.spread[:LINES_THROUGH] if self.boundaries else ())
@@ -134,17 +181,23 @@ class Trial:
 
     def _try(self, point, special=False, enclosures=ENCLOSURES):
         """The counterexample that `point` is, if it is one; else count it if it is valid."""
+        if special and self._leaves_out(point):
+            return None
         for enclosure in enclosures:
             try:
                 left, right = (self._value(enclosure, side, point) for side in self.sides)
             except Unresolved:
                 continue
-            if (left is None and right is None) or (special and self._at_kink(point)):
+            if left is None and right is None:
                 return None
             if left is None or right is None:
-                return None if special else Counterexample(point, distinct(left, right))
+                if special or self._leaves_out(point):
+                    return None
+                return Counterexample(point, distinct(left, right))
             gap = right - left
             if (gap.b < 0 and self.relation != ">=") or (gap.a > 0 and self.relation != "<="):
+                if self._leaves_out(point):
+                    return None
                 return Counterexample(point, distinct(left, right))
             holds = {"=": False, "<=": gap.a >= 0, ">=": gap.b <= 0}[self.relation]
             agree = gap.delta <= max(abs(left).b, abs(right).b) * CLOSE
@@ -159,9 +212,6 @@ class Trial:
             return enclosure.value(side, point, self.branches)
         except Undefined:
             return None
-
-    def _at_kink(self, point):
-        return self.skip_kinks and any(_vanishes(g, point) for g in self.boundaries)
 
     def _cell(self, point):
         """The sides of all boundaries that the point is on, as far as 40 digits show."""
@@ -178,13 +228,6 @@ class Trial:
         branches[index] = (marker, branches[index].cond)
         cases = cases_of(side.xreplace({node: sp.Piecewise(*branches)}), self.sets)
         return cases is None or any(marker in sp.Tuple(v, *c).free_symbols for v, c in cases)
-
-
-def _vanishes(function, point):
-    try:
-        return ENCLOSURES[0].sign(function, point) == 0
-    except (Undefined, Unresolved):
-        return False
 
 
 def _approaches_itself(side, point, end):
