@@ -52,14 +52,22 @@ def _never_exists(slope, numbers, conditions, sets):
     for symbol, value in _equalities(conditions, sets):
         if symbol != variable:
             continue
-        # These hold on both sides of the point, if they hold at it.
-        strict = [c for c in conditions if isinstance(c, (sp.Gt, sp.Lt, sp.Ne))]
-        below = _pieces_at(function, symbol, value, (*strict, symbol < value), sets)
-        above = _pieces_at(function, symbol, value, (*strict, symbol > value), sets)
+        near = [c for c in conditions if _holds_beside(c, variable, conditions, sets)]
+        below = _pieces_at(function, symbol, value, (*near, symbol < value), sets)
+        above = _pieces_at(function, symbol, value, (*near, symbol > value), sets)
         if below and above:
             jumps = [a - b for a in above for b in below]
             return all(_jumps(jump, symbol, value, sets) for jump in jumps)
     return False
+
+
+def _holds_beside(condition, variable, conditions, sets):
+    """Whether a condition that holds at a point does so a little to both sides as well."""
+    if isinstance(condition, (sp.Gt, sp.Lt, sp.Ne)):
+        return True
+    if not sp.expand(difference(condition)).has(variable):
+        return True
+    return not _feasible((*conditions, sp.Eq(condition.lhs, condition.rhs)), sets)
 
 
 def _pieces_at(function, symbol, value, conditions, sets):
