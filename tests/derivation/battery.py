@@ -13,7 +13,6 @@ from collections import Counter
 from derivation import twins
 from derivation.moves import OUTCOMES, Twins
 
-
 TEMPLATES = [make for make in vars(twins).values() if hasattr(make, "times")]
 KINDS = tuple(dict.fromkeys(make.kind for make in TEMPLATES))
 
