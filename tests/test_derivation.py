@@ -3,8 +3,10 @@
 import functools
 import os
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import sympy as sp
@@ -23,6 +25,7 @@ from sympy import (
     log,
 )
 
+import lossbook.derivation
 from lossbook.cards import CARDS
 from lossbook.derivation import Derivation, DerivationError
 from lossbook.derivation.wording import legend
@@ -820,3 +823,23 @@ def test_a_derivative_that_other_factors_follow_stands_in_brackets():
     assert r"\left(\frac{\partial}{\partial z_{j}} e^{z_{k}}\right) \sum" in shown
     shown = Derivation(sp.Mul(2, R, sp.Derivative(R, p), evaluate=False), "definition").latex()
     assert r"\left(\frac" not in shown
+
+
+def test_the_room_runs_alone(tmp_path):
+    room = tmp_path / "alone"
+    shutil.copytree(Path(lossbook.derivation.__file__).parent, room / "lossbook" / "derivation")
+    (room / "lossbook" / "__init__.py").touch()
+    script = (
+        "import sys; sys.modules['numpy'] = None\n"
+        "import sympy as sp; from lossbook.derivation import Derivation\n"
+        "x = sp.Symbol('x'); print(Derivation(x**2 - 1, 'a').step((x - 1) * (x + 1), 'b').marks)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(room)},
+        cwd=room,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == "['proved']\n"

@@ -15,7 +15,9 @@ NEWTON_STEPS = 12
 def low_points(gap, symbols, sets, points):
     """Points reached from the lowest of `points` by descending in the `symbols` that vary."""
     varying = [s for s in symbols if gap.has(s) and not isinstance(sets[s], sp.FiniteSet)]
-    if sp.count_ops(gap) > MOST_OPERATIONS:
+    # Turning points of other functions of several symbols take too long to find.
+    quick = len(varying) == 1 or gap.is_polynomial(*varying)
+    if not varying or not quick or sp.count_ops(gap) > MOST_OPERATIONS:
         return
     slopes = [sp.diff(gap, symbol) for symbol in varying]
 

@@ -5,10 +5,12 @@ import itertools
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
+from sympy.core.relational import Relational
 
 from lossbook.derivation.smoothness import Slope
 
 SIZES = (2, 3, 5)
+MOST_TERMS = 12  # of a sum, where a condition on its size asks for more
 UNFINISHED = (sp.Derivative, sp.Integral, sp.Limit, sp.Sum, sp.Product, sp.Subs, AppliedUndef)
 
 
@@ -124,14 +126,18 @@ class Reader:
         }
         self._sum_ranges |= sum_ranges
         indices = set().union(*map(_free_indices, exprs)) - self._definitions.keys()
-        indices -= self._sizes_of_ranges()
+        limits = set().union(*(bound.free_symbols for pair in sum_ranges for bound in pair))
+        indices -= self._sizes_of_ranges() | (limits - self.domain.keys())
         indices = sorted((i for i in indices if not self._has_set(i)), key=str)
         ranges = [self.domain.get(i) or self._only_range(f"the index {i}") for i in indices]
         bounds = itertools.chain(*sum_ranges, *ranges)
         sizes = set().union(*(bound.free_symbols for bound in bounds)) - set(indices)
         sizes = sorted(sizes, key=str)
+        gap = sp.Add(*exprs[:1], *(-expr for expr in exprs[1:]))
+        meanings = [meaning for _, meaning in self._definitions.values()]
+        numbers = sorted(set().union(SIZES, *(_telling(size, gap, *meanings) for size in sizes)))
         # Each size starts elsewhere in the list, so that N and K are never the same number.
-        turns = [SIZES[turn:] + SIZES[:turn] for turn in range(len(sizes))]
+        turns = [numbers[turn:] + numbers[:turn] for turn in range(len(sizes))]
         choices = list(zip(*turns, strict=True)) if sizes else [()]
         cases = []
         for numbers in choices:
@@ -313,6 +319,40 @@ def _free_indices(expr):
         plain = (index for index in expr.args if not index.has(sp.IndexedBase))
         found |= set().union(*(index.free_symbols for index in plain))
     return found
+
+
+@functools.cache
+def _telling(size, *exprs):
+    """Numbers for `size` on which no polynomial of the degree in `exprs` vanishes altogether.
+
+    Where a condition turns at a number of its own, that one and the next are with them.
+    """
+    degree = max(_degree(expr, size) for expr in exprs)
+    numbers = set(range(2, degree + 3)) if degree >= len(SIZES) else set()
+    for node in set().union(*(expr.atoms(Relational, sp.KroneckerDelta) for expr in exprs)):
+        turn = sp.expand(size - (node.args[0] - node.args[1]))
+        turn = turn if turn.is_Integer else sp.expand(size + node.args[0] - node.args[1])
+        if turn.is_Integer and 0 < turn < MOST_TERMS:
+            numbers |= {int(turn), int(turn) + 1}
+    return numbers
+
+
+def _degree(expr, size):
+    """The degree in `size` of the numerator of `expr`, or of parts that are no polynomial."""
+    hidden = {}
+
+    def plain(node):
+        if node.is_Add or node.is_Mul or (node.is_Pow and node.exp.is_Integer):
+            return node.func(*map(plain, node.args))
+        if node.is_Atom:
+            return node
+        if node not in hidden:
+            parts = [_degree(part, size) for part in node.args if part.has(size)]
+            hidden[node] = sp.Dummy() * size ** max(parts, default=0)
+        return hidden[node]
+
+    numerator = sp.fraction(sp.together(plain(expr)))[0]
+    return int(max(0, sp.degree(numerator, size))) if numerator.has(size) else 0
 
 
 def _numbers(limits, values):
