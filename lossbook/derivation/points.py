@@ -216,6 +216,7 @@ def _grid(values):
         grid = [side * size for side in (-1, 1) for size in sizes]
         grid += [_rational(low) + size for size in sizes if low.is_finite]
         grid += [_rational(high) - size for size in sizes if high.is_finite]
+        grid += [_rational(end) for end in (low, high) if end.is_finite]
     return sorted({x for x in grid if x in values})
 
 

@@ -10,7 +10,7 @@ from sympy.core.relational import Relational
 from lossbook.derivation.smoothness import Slope
 
 SIZES = (2, 3, 5)
-MOST_TERMS = 12  # of a sum, where a condition on its size asks for more
+MOST_TERMS = 14  # of a sum, where a condition on its size asks for more
 UNFINISHED = (sp.Derivative, sp.Integral, sp.Limit, sp.Sum, sp.Product, sp.Subs, AppliedUndef)
 
 
@@ -344,7 +344,7 @@ def _degree(expr, size):
     def plain(node):
         if node.is_Add or node.is_Mul or (node.is_Pow and node.exp.is_Integer):
             return node.func(*map(plain, node.args))
-        if node.is_Atom:
+        if node.is_Atom and not isinstance(node, sp.Indexed):
             return node
         if node not in hidden:
             parts = [_degree(part, size) for part in node.args if part.has(size)]

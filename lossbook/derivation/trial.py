@@ -63,6 +63,7 @@ class Trial:
         self.boundaries = boundaries_of(left, right, *functions)
         self.tried, self.usable, self.valid = len(self.spread), 0, 0
         self.branches = set()
+        self.cells = []  # a point of each stretch between boundaries that was come upon
 
     @functools.cached_property
     def boundary_values(self):
@@ -88,7 +89,7 @@ class Trial:
         an inequality is followed down.
         """
         near = self.spread[: self.special]
-        for point in near:
+        for point in (*near, *self.cells[: 4 * self.special]):
             if wrong := self._try(point, enclosures=ENCLOSURES[-1:]):
                 return wrong
         rays = itertools.islice(self.points.rays(near[0]), 4 * self.special)
@@ -176,6 +177,7 @@ class Trial:
                     cell = self._cell(point)
                     if not on_boundary and cell not in cells:
                         queue.append(point)
+                        self.cells.append(point)
                     cells.add(cell)
         return None
 

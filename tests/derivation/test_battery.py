@@ -4,7 +4,11 @@ import pytest
 from derivation.battery import KINDS, battery, report
 
 # Faults that are accepted, none of them as proved, each with the reason why it is not found.
-ACCEPTED = {}
+ACCEPTED = {
+    "line_through_a_kink-2": "broken by 1e-11 at the far end of one of two symbols",
+    "a_cosine_at_least_minus_one-1": "a gap in two symbols that is no polynomial is not followed",
+    "a_cosine_at_least_minus_one-2": "likewise",
+}
 
 # How many right steps of each kind are proved, at the least; the others are sampled.
 PROVED = {
@@ -14,19 +18,19 @@ PROVED = {
     "boundary": 26,
     "pole": 19,
     "far": 17,
-    "tiny": 19,
-    "index": 2,
-    "length": 0,
+    "tiny": 21,
+    "index": 14,
+    "length": 19,
     "inequality": 14,
-    "limit": 17,
-    "root": 16,
+    "limit": 21,
+    "root": 18,
     "domain": 20,
     "parameter": 21,
-    "delta": 3,
-    "label": 0,
-    "given": 17,
-    "derivative": 0,
-    "chain": 15,
+    "delta": 19,
+    "label": 15,
+    "given": 19,
+    "derivative": 20,
+    "chain": 17,
 }
 
 
