@@ -415,7 +415,7 @@ class Derivation:
             left_out |= trial.left_out
             failing = list(trial.left_out.values())
             proved = proved and not wrong and proves(left, right, relation, reader.sets, failing)
-            if wrong := wrong or (None if proved else trial.search()):
+            if wrong := wrong or (None if proved or every else trial.search()):
                 gives = [f"{s} gives {v}" for s, v in zip(sides, wrong.found, strict=True)]
                 self._refuse(claim, values, wrong, " but ".join(gives), written)
             if 2 * trial.usable < trial.tried:
@@ -424,7 +424,7 @@ class Derivation:
                     "narrow the domain"
                 )
                 self._give_up(why, sides, written)
-            branch = None if proved else trial.unreached()
+            branch = None if proved or every else trial.unreached()
             if branch:
                 why = f"no point was found in the branch {tuple(branch)}"
                 self._give_up(why, sides, written)

@@ -344,8 +344,10 @@ def _degree(expr, size):
     def plain(node):
         if node.is_Add or node.is_Mul or (node.is_Pow and node.exp.is_Integer):
             return node.func(*map(plain, node.args))
-        if node.is_Atom and not isinstance(node, sp.Indexed):
+        if node.is_Symbol or node.is_number:
             return node
+        if isinstance(node, sp.IndexedBase):
+            return sp.Dummy()
         if node not in hidden:
             parts = [_degree(part, size) for part in node.args if part.has(size)]
             hidden[node] = sp.Dummy() * size ** max(parts, default=0)
