@@ -247,6 +247,182 @@ def test_data_unlike_mnist_are_refused(images, labels, settings, error, message)
         train.train(images, labels, settings, progress=False)
 
 
+def read_only(array):
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+def backwards(array):
+    return array[::-1].copy()[::-1]
+
+
+def strided(array):
+    wide = np.zeros((*array.shape, 2), array.dtype)
+    wide[..., 1] = array
+    return wide[..., 1]
+
+
+def swapped(array):
+    return array.astype(array.dtype.newbyteorder("S"))
+
+
+def as_type(dtype):
+    return lambda array: array.astype(dtype)
+
+
+IMAGES_IN_DISGUISE = [read_only, backwards, strided, np.asfortranarray, torch.from_numpy]
+LABELS_IN_DISGUISE = [
+    *IMAGES_IN_DISGUISE[:3],
+    np.ndarray.tolist,
+    torch.from_numpy,
+    *map(as_type, ["i1", "u2", "u4", "u8", "i8", ">i4", ">u2"]),
+]
+
+
+@pytest.fixture(scope="module")
+def plain_run(digits):
+    """A short run on plain arrays, and what it is measured by."""
+    images, labels = digits[0][:100], digits[1][:100]
+    settings = train.Settings(epochs=1)
+    run = train.train(images, labels, settings, validation=(images, labels), progress=False)
+    return images, labels, settings, run, train.evaluate(run.network, "brier", images, labels)
+
+
+@pytest.mark.parametrize("disguise", IMAGES_IN_DISGUISE)
+def test_images_in_any_form(disguise, plain_run):
+    images, labels, settings, run, measured = plain_run
+    given = disguise(images)
+    again = train.train(given, labels, settings, validation=(given, labels), progress=False)
+    assert_same_run(run, again)
+    assert train.evaluate(run.network, "brier", given, labels) == measured
+    assert torch.equal(train.as_inputs(given), train.as_inputs(images))
+    np.testing.assert_array_equal(
+        train.predict(run.network, given), train.predict(run.network, images)
+    )
+
+
+@pytest.mark.parametrize("disguise", LABELS_IN_DISGUISE)
+def test_labels_in_any_form(disguise, plain_run):
+    images, labels, settings, run, measured = plain_run
+    given = disguise(labels)
+    again = train.train(images, given, settings, validation=(images, given), progress=False)
+    assert_same_run(run, again)
+    assert train.evaluate(run.network, "brier", images, given) == measured
+
+
+def test_a_run_is_resumed_with_its_labels_in_another_form(plain_run, tmp_path):
+    images, labels, settings, run, _ = plain_run
+    options = {"validation": (images, labels), "out": tmp_path, "progress": False}
+    train.train(images, labels, settings, **options)
+    again = train.train(images, labels.tolist(), settings, resume=True, **options)
+    assert_same_run(run, again)
+
+
+IMAGES, LABELS = np.zeros((2, 28, 28), np.uint8), np.zeros(2, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "error", "message"),
+    [
+        (np.ma.array(IMAGES), LABELS, TypeError, "images must be a plain array, got MaskedArray"),
+        (IMAGES, np.ma.array(LABELS), TypeError, "labels must be a plain array, got MaskedArray"),
+        (IMAGES, np.ma.masked_equal(LABELS, 0), TypeError, "its mask would be lost; pass"),
+        (IMAGES.astype(np.int8), LABELS, ValueError, "images must be uint8 .* got int8"),
+        (IMAGES.astype(bool), LABELS, ValueError, "images must be uint8 .* got bool"),
+        (IMAGES.tolist(), LABELS, ValueError, "images must be uint8 .* got int64"),
+        (IMAGES[0], LABELS, ValueError, r"images must be uint8 .* shape \(28, 28\)"),
+        (IMAGES[:, None], LABELS, ValueError, r"images must be uint8 .* shape \(2, 1, 28, 28\)"),
+        (IMAGES[..., :27], LABELS, ValueError, r"images must be uint8 .* shape \(2, 28, 27\)"),
+        (None, LABELS, ValueError, "images must be uint8 .* got object"),
+        ([], [], ValueError, "images must be uint8 of shape"),
+        (
+            IMAGES[:0],
+            [],
+            ValueError,
+            "images and labels must be equal .* at least one, got 0 and 0",
+        ),
+        (IMAGES[:0], LABELS[:0], ValueError, "at least one, got 0 and 0"),
+        (IMAGES, LABELS[:1], ValueError, "images and labels must be equal .* got 2 and 1"),
+        (
+            IMAGES,
+            [0.0, 1.0],
+            TypeError,
+            "labels must be class ids of an integer dtype, got float64",
+        ),
+        (IMAGES, LABELS.astype(bool), TypeError, "labels must be class ids .* got bool"),
+        (IMAGES, ["3", "5"], TypeError, "labels must be class ids of an integer dtype, got <U1"),
+        (
+            IMAGES,
+            np.eye(10, dtype=int)[:2],
+            ValueError,
+            r"labels must be of shape \(N,\), got shape",
+        ),
+        (
+            IMAGES,
+            LABELS[:, None],
+            ValueError,
+            r"labels must be of shape \(N,\), got shape \(2, 1\)",
+        ),
+        (IMAGES, 3, ValueError, r"labels must be of shape \(N,\), got shape \(\)"),
+        (IMAGES, [0, -1], ValueError, r"labels must be class ids in \[0, 9\], got -1"),
+        (IMAGES, [10, 0], ValueError, r"labels must be class ids in \[0, 9\], got 10"),
+        (IMAGES, np.array([2**64 - 1, 0], np.uint64), ValueError, f"got {2**64 - 1}"),
+        (IMAGES, np.array([256, 0], np.uint16), ValueError, r"labels .* got 256"),
+    ],
+)
+def test_digits_of_another_kind_are_named(images, labels, error, message, settings):
+    network = CNN()
+    with pytest.raises(error, match=message):
+        train.train(images, labels, settings, progress=False)
+    with pytest.raises(error, match=message):
+        train.evaluate(network, "squared_error", images, labels)
+    # Before an epoch is spent, and named as what they are.
+    with pytest.raises(error, match="validation "):
+        train.train(IMAGES, LABELS, settings, validation=(images, labels), progress=False)
+    if message.startswith("images must"):
+        with pytest.raises(error, match=message):
+            train.predict(network, images)
+        with pytest.raises(error, match=message):
+            train.as_inputs(images)
+
+
+@pytest.mark.parametrize("images", [IMAGES[:0], torch.from_numpy(IMAGES)[:0]])
+def test_of_no_images_there_are_no_outputs(images):
+    outputs = train.predict(CNN(), images)
+    assert outputs.shape == (0, 10)
+    assert outputs.dtype == np.float32
+
+
+@pytest.mark.parametrize("batch_size", [1, np.uint8(200), np.int8(100), np.uint64(7), 10**30])
+def test_any_whole_number_is_a_batch_size(batch_size, digits):
+    network = CNN()
+    outputs = train.predict(network, digits[0], batch_size)
+    # Sums of float32 products, in an order that depends on the size of a batch.
+    np.testing.assert_allclose(outputs, train.predict(network, digits[0]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 1.5, True, "10", np.float64(10), None])
+def test_a_batch_size_that_is_none_is_named(batch_size):
+    with pytest.raises((TypeError, ValueError), match="batch_size must be an integer of at least"):
+        train.predict(CNN(), IMAGES, batch_size)
+
+
+@pytest.mark.parametrize("name", train.TRAINABLE)
+@pytest.mark.parametrize(
+    ("ids", "error", "message"),
+    [
+        (torch.tensor([0, 10]), ValueError, r"class ids in \[0, 9\], got 10"),
+        (torch.tensor([-1, 0]), ValueError, r"class ids in \[0, 9\], got -1"),
+        (torch.tensor([0.0, 1.0]), TypeError, "integer dtype"),
+        (torch.tensor([0, 1, 2]), ValueError, "labels has shape"),
+    ],
+)
+def test_ids_that_no_output_answers_are_refused(name, ids, error, message):
+    with pytest.raises(error, match=message):
+        train.objective(name)(torch.full((2, 10), 0.1), ids)
+
+
 def test_images_become_numbers_from_0_to_1():
     images = np.zeros((2, 28, 28), np.uint8)
     images[1, 3, 5] = 255
