@@ -16,8 +16,16 @@ and a row of the table ``LOSSES``, which reduces, weighs and describes it::
     2.625
 """
 
+import os
+
 from lossbook import losses
 from lossbook.loss import LOSSES
 from lossbook.losses import *
 
 __all__ = ["LOSSES", *losses.__all__]
+
+# Torch's threads, when they wait, would else keep the cores from those they wait for: two trainings
+# side by side take many times as long as one. Torch reads this when it is loaded, and nothing above
+# loads it. Whoever asked for something else is left with that.
+if os.environ.setdefault("OMP_WAIT_POLICY", "passive").lower() == "passive":
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")

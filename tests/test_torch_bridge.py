@@ -2,6 +2,11 @@
 
 import copy
 import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -473,6 +478,65 @@ def test_bad_arguments_are_named():
         as_torch("huber")(torch.zeros(2, 1), torch.zeros(2))
     with pytest.raises(ValueError, match="weights has shape"):
         as_torch("huber")(torch.zeros(2), torch.zeros(2), torch.ones(1))
+
+
+# Threads ------------------------------------------------------------------------------------------
+
+WAYS_IN = {
+    "lossbook": "import lossbook, torch",
+    "lossbook.torch": "import lossbook.torch",
+    "lossbook.train": "import lossbook.train",
+    "lossbook.experiments": "import lossbook.experiments",
+    "lossbook.gradcheck": "from lossbook.gradcheck import autograd; autograd(abs, [1.0])",
+}
+ASKED = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+
+def asked_for(program, **environment):
+    """What a fresh process that has loaded torch asks of its threads, and what libgomp heard."""
+    inherited = {key: value for key, value in os.environ.items() if key not in ASKED}
+    show = f"; import json, os; print(json.dumps([os.environ.get(key) for key in {ASKED}]))"
+    finished = subprocess.run(
+        [sys.executable, "-c", program + show],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=inherited | environment | {"OMP_DISPLAY_ENV": "verbose"},
+    )
+    return json.loads(finished.stdout), finished.stderr
+
+
+@pytest.mark.parametrize("program", WAYS_IN.values(), ids=WAYS_IN)
+def test_threads_are_asked_to_sleep_before_torch_is_loaded(program):
+    asked, heard = asked_for(program)
+    assert asked == ["passive", "0"]
+    if "GOMP_SPINCOUNT" in heard:  # Other systems' torch brings another library of threads.
+        assert "OMP_WAIT_POLICY = 'PASSIVE'" in heard
+        assert "GOMP_SPINCOUNT = '0'" in heard
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"OMP_WAIT_POLICY": "active"}, ["active", None]),
+        ({"OMP_WAIT_POLICY": "PASSIVE"}, ["PASSIVE", "0"]),
+        ({"GOMP_SPINCOUNT": "5000"}, ["passive", "5000"]),
+        ({"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "7"}, ["active", "7"]),
+    ],
+)
+def test_what_was_asked_for_already_stands(environment, expected):
+    assert asked_for(WAYS_IN["lossbook"], **environment)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("folder", "module"),
+    [("book/_tools", "build"), ("book/_tools", "notebooks"), ("tests", "conftest")],
+)
+def test_what_starts_kernels_asks_for_them(folder, module):
+    # They inherit it: a chapter may load torch before lossbook.
+    folder = Path(__file__).parents[1] / folder
+    program = f"import sys; sys.path.insert(0, {str(folder)!r}); import {module}"
+    assert asked_for(program)[0] == ["passive", "0"]
 
 
 # The network --------------------------------------------------------------------------------------
