@@ -39,8 +39,9 @@ def train(images, labels, settings, *, validation=None, out=None, resume=False, 
     settings : Settings
     validation : (images, labels) or None; where given, measured after each epoch
     out : folder or None; where given, ``metrics.jsonl`` and ``checkpoint.safetensors`` are written
-        to it after each epoch, each whole or not at all
-    resume : whether to go on from the checkpoint in `out`, if there is one
+        to it after each epoch, each whole or not at all, and the checkpoint before is kept
+    resume : whether to go on from the newest checkpoint in `out` that is sound, if there is any;
+        where that is the one before, a line on standard error says why
     progress : whether to show a progress bar
 
     Returns
