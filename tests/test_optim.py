@@ -387,10 +387,13 @@ def test_a_bad_hyperparameter_is_named(make, error, message):
         ([np.ones(2)], (np.ones(2),), ValueError, "a list of 1 and a tuple"),
         ([np.ones(2)], None, ValueError, "a list of 1 and a NoneType"),
         ([np.ones(2)], np.ones((1, 2)), ValueError, "a list of 1 and a ndarray"),
-        ([np.ones(2)], [np.ones(1)], ValueError, r"gradient has shape \(1,\) but a parameter has"),
-        ([np.ones(2)], [np.ones((2, 1))], ValueError, r"gradient has shape \(2, 1\)"),
-        ([np.ones(2)], [[1.0, 1.0]], TypeError, "gradient must be a NumPy array .* got list"),
-        ([np.ones(2)], [torch.ones(2)], TypeError, "one array library"),
+        ([np.ones(2)], [np.ones(1)], ValueError, r"grads\[0\] has shape \(1,\) but params\[0\]"),
+        ([np.ones(2)], [np.ones((2, 1))], ValueError, r"grads\[0\] has shape \(2, 1\)"),
+        ([np.ones(2)], [[1.0, 1.0]], TypeError, r"grads\[0\] must be a NumPy array .* got list"),
+        ([np.ones(2)], [torch.ones(2)], TypeError, r"params\[0\] is .*, grads\[0\] is a torch"),
+        ([np.ones(2)], [np.ones(2) * 1j], TypeError, r"grads\[0\] must hold real .* complex128"),
+        ({1: np.ones(2)}, {"1": np.ones(2)}, ValueError, "alike"),
+        ({"w": np.ones(2)}, {"w": np.ones(3)}, ValueError, r"grads\['w'\] .* params\['w'\] has"),
     ],
 )
 def test_gradients_unlike_their_parameters_are_refused(optimiser, params, grads, error, message):
@@ -404,8 +407,8 @@ def test_gradients_unlike_their_parameters_are_refused(optimiser, params, grads,
     [
         ((np.ones(2),), "params must be a list or a dict of arrays, got tuple"),
         (np.ones(2), "params must be a list or a dict of arrays, got ndarray"),
-        ([[1.0]], "a parameter must be a NumPy array or a torch tensor, got list"),
-        ([np.array([1, 2])], "a parameter must hold real floating-point numbers, got dtype int64"),
+        ([[1.0]], r"params\[0\] must be a NumPy array or a torch tensor, got list"),
+        ([np.array([1, 2])], r"params\[0\] must hold real floating-point numbers, got dtype int64"),
     ],
 )
 def test_parameters_that_are_no_list_of_real_arrays_are_refused(optimiser, params, message):
