@@ -1,0 +1,289 @@
+"""Every public function with every type, layout and size of input, and numbers at the ends.
+
+For each pair of a function and an input the result is that of the plain arrays, float64 and in C's
+order, to a rounding that is stated; or it is an error that names the argument. A public function
+that :mod:`cases.calls` does not know fails the test, and a pair that does not apply has a reason.
+"""
+
+import math
+import re
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from cases.calls import CALLS, MODULES, NOT_TRIED, is_ids, public
+
+from lossbook.spaces import OneOfTwo
+
+# Results -----------------------------------------------------------------------------------------
+
+
+def flat(result):
+    """All numbers of a result, whatever holds them, as one float64 array."""
+    if isinstance(result, (tuple, list)):
+        return np.concatenate([flat(part) for part in result] or [np.zeros(0)])
+    if torch.is_tensor(result):
+        result = result.detach().to(torch.float64).numpy()
+    return np.asarray(result, np.float64).ravel()
+
+
+def parts(result):
+    return [p for part in result for p in parts(part)] if isinstance(result, tuple) else [result]
+
+
+def assert_result(call, arrays, expected, *, rtol=1e-13, atol=1e-14):
+    """The result of a call, in the dtype that was promised."""
+    result = call(arrays)
+    np.testing.assert_allclose(flat(result), flat(expected), rtol=rtol, atol=atol)
+    if not call.is_float64:
+        first = arrays.get(call.first, call.arrays[call.first])
+        kind = first.dtype.newbyteorder("=") if isinstance(first, np.ndarray) else first.dtype
+        for part in parts(result):
+            assert part.dtype in (kind, first.dtype)
+
+
+def assert_refused(call, arrays, says):
+    """An error in words that name the argument."""
+    with pytest.raises((TypeError, ValueError), match=says):
+        call(arrays)
+
+
+# Types and layouts --------------------------------------------------------------------------------
+
+
+def doubled(array):
+    """An array of which every other row is the given one."""
+    return np.repeat(array, 2, axis=0)
+
+
+def read_only(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+#: The same numbers, elsewhere in memory.
+LAYOUTS = {
+    "strided": lambda a: doubled(a)[::2],
+    "reversed": lambda a: a[::-1].copy()[::-1],
+    "in the other order": lambda a: np.repeat(a.T, 2, axis=-1).copy()[..., ::2].T,
+    "read-only": read_only,
+    "big-endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
+    "torch": lambda a: torch.from_numpy(a.copy()),
+    "torch strided": lambda a: torch.from_numpy(doubled(a))[::2],
+    "torch in the other order": lambda a: torch.from_numpy(a.T.copy()).permute(
+        *reversed(range(a.ndim))
+    ),
+}
+#: The same real numbers in a narrower type, ids as they are, and the type's rounding.
+TYPES = {
+    "float32": (lambda a: a.astype(np.float32), 2**-24),
+    "float16": (lambda a: a.astype(np.float16), 2**-11),
+    "torch float32": (lambda a: torch.from_numpy(a).to(torch.float32), 2**-24),
+    "torch float16": (lambda a: torch.from_numpy(a).to(torch.float16), 2**-11),
+    "torch bfloat16": (lambda a: torch.from_numpy(a).to(torch.bfloat16), 2**-8),
+}
+#: Types of the first array and of the others.
+MIXED = {
+    "float32 with float64": (np.float32, np.float64),
+    "float64 with float32": (np.float64, np.float32),
+    "float16 with float64": (np.float16, np.float64),
+    "float32 with float16": (np.float32, np.float16),
+}
+IDS = [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.uint64, np.dtype(">u2")]
+DISGUISES = {"masked": np.ma.masked_array, "a matrix": lambda a: np.atleast_2d(a).view(np.matrix)}
+
+
+def kind_of(name):
+    if name.startswith("torch"):
+        return "torch"
+    return "NumPy float64" if name in LAYOUTS and name != "big-endian" else "NumPy narrow"
+
+
+def check_arrays(call, name, arrays, rounding=0.0):
+    if kind_of(name) not in call.types:
+        assert_refused(call, arrays, f"^{re.escape(call.first)}|^the {re.escape(call.first)}")
+    elif not rounding:
+        assert_result(call, arrays, call())
+    else:
+        # Half types compute in float32 and round once. A sum of terms of moderate size is right to
+        # float32's rounding of the terms: here they are below 100, and there are a few of them.
+        assert_result(call, arrays, call(), rtol=2 * max(rounding, 2**-23), atol=1e-5)
+
+
+def check_refused(call, arrays, argument):
+    assert_refused(call, arrays, f"{re.escape(argument)}")
+
+
+def types_and_layouts(call):
+    reals = {n: a for n, a in call.arrays.items() if not is_ids(call.spaces[n])}
+    for name, laid in LAYOUTS.items():
+        yield name, partial(check_arrays, call, name, {n: laid(a) for n, a in call.arrays.items()})
+    for name, (cast, rounding) in TYPES.items():
+        as_ids = torch.from_numpy if "torch" in name else np.asarray
+        arrays = {n: cast(a) if n in reals else as_ids(a) for n, a in call.arrays.items()}
+        if not reals:
+            yield name, "n/a: holds no real numbers"
+        else:
+            yield name, partial(check_arrays, call, name, arrays, rounding)
+    for name, (first, other) in MIXED.items():
+        arrays = {n: a.astype(first if n == call.first else other) for n, a in reals.items()}
+        if len(reals) < 2:
+            yield name, "n/a: takes one array of real numbers"
+        else:
+            rounding = float(np.finfo(first).eps) / 2 if first != np.float64 else 0.0
+            yield name, partial(check_arrays, call, name, arrays, rounding)
+    for argument, array in call.arrays.items():
+        for name, disguise in DISGUISES.items():
+            check = partial(check_refused, call, {argument: disguise(array)}, argument)
+            yield f"{name} in {argument}", check
+        for dtype in IDS if argument not in reals else ():
+            check = partial(check_arrays, call, "strided", {argument: array.astype(dtype)})
+            yield f"{np.dtype(dtype).str} in {argument}", check
+
+
+# Sizes --------------------------------------------------------------------------------------------
+
+
+def check_told(call, arrays, told):
+    if isinstance(told, str):
+        assert_refused(call, arrays, told)
+    else:
+        assert_result(call, arrays, told)
+
+
+def sizes(call):
+    for name, size in (("no rows", slice(0, 0)), ("one row", slice(0, 1))):
+        told = {"no rows": call.none, "one row": call.one}[name]
+        arrays = {n: a[size].copy() for n, a in call.arrays.items()}
+        if isinstance(told, str) and told.startswith("n/a"):
+            yield name, told
+        elif told is None:
+            yield name, partial(check_rows, call, arrays, size)
+        else:
+            yield name, partial(check_told, call, arrays, told)
+    flat_first = {n: np.asarray(a.flat[0]) for n, a in call.arrays.items()}
+    rows = {n: np.asarray(a[0]) for n, a in call.arrays.items()}
+    if isinstance(call.scalar, str) and call.scalar.startswith("n/a"):
+        yield "0-d", call.scalar
+    elif call.scalar is None:
+        yield "0-d", partial(check_rows, call, rows, 0)
+    else:
+        yield "0-d", partial(check_told, call, flat_first, call.scalar)
+    if call.rows and call.scalar is not None:
+        yield "a row alone", partial(check_rows, call, rows, 0)
+
+
+def check_rows(call, arrays, index):
+    assert call.rows
+    whole = call()
+    expected = [part[index] for part in (whole if isinstance(whole, tuple) else (whole,))]
+    assert_result(call, arrays, expected)
+
+
+# Numbers at the end -------------------------------------------------------------------------------
+
+BAD = {"+inf": math.inf, "-inf": -math.inf, "nan": math.nan}
+
+
+def holds(space, number):
+    """Whether an array of this space may hold an infinity; a NaN passes every check of a space."""
+    if math.isnan(number):
+        return True
+    within = space.high == math.inf if number > 0 else space.low == -math.inf
+    return within and not isinstance(space, OneOfTwo) and not getattr(space, "sums_to_one", False)
+
+
+def check_value(call, argument, number, outcome, library):
+    def with_first(value):
+        arrays = {n: a.copy() for n, a in call.arrays.items()}
+        arrays[argument].flat[0] = value
+        return {n: library(a) for n, a in arrays.items()}
+
+    if outcome == "refused":
+        assert_refused(call, with_first(number), f"{re.escape(argument)} must")
+        return
+    found = flat(call(with_first(number)))
+    if outcome == "nan":
+        assert np.isnan(found).any()
+        assert found.size > 1 or np.isnan(found).all()
+    elif outcome == "limit":
+        # What a function tends to shows at 1e30: there each has come to rest, or is past 1e20.
+        large = flat(call(with_first(math.copysign(1e30, number))))
+        limit = np.where(np.abs(large) > 1e20, np.sign(large) * math.inf, large)
+        np.testing.assert_allclose(found, limit, rtol=1e-12, atol=1e-29)
+
+
+def values(call):
+    for argument, space in call.spaces.items():
+        for name, number in BAD.items():
+            told = call.nan if math.isnan(number) else call.infinite
+            outcome = told.get(argument, "nan" if math.isnan(number) else "limit")
+            outcome = outcome if holds(space, number) else "refused"
+            for library in ("NumPy", "torch"):
+                if is_ids(space):
+                    yield f"{name} in {argument}, {library}", "n/a: integers have none"
+                elif library == "torch" and library not in call.types:
+                    yield f"{name} in {argument}, {library}", "n/a: takes no tensors"
+                elif library == "NumPy" and "NumPy float64" not in call.types:
+                    yield f"{name} in {argument}, {library}", "n/a: takes tensors alone"
+                else:
+                    make = np.asarray if library == "NumPy" else torch.from_numpy
+                    check = partial(check_value, call, argument, number, outcome, make)
+                    yield f"{name} in {argument}, {library}", check
+
+
+NUMBERS = {
+    int: [np.int8, np.uint8, np.int16, np.uint16, np.int64, np.uint64],
+    float: [np.float16, np.float32, np.float64],
+}
+
+
+def check_number(call, name, number):
+    arrays = call.arrays
+    if "NumPy float64" not in call.types:
+        arrays = {n: torch.from_numpy(a) for n, a in arrays.items()}
+    np.testing.assert_array_equal(flat(call(arrays, **{name: number})), flat(call(arrays)))
+
+
+def check_no_number(call, name, number):
+    with pytest.raises(TypeError, match=f"{name} must be"):
+        call(**{name: number})
+
+
+def numbers(call):
+    for name, number in call.numbers.items():
+        for kind in NUMBERS[type(number)]:
+            yield f"{kind.__name__} as {name}", partial(check_number, call, name, kind(number))
+        for bad in (np.asarray(number), np.ma.masked, "1"):
+            check = partial(check_no_number, call, name, bad)
+            yield f"{type(bad).__name__} as {name}", check
+
+
+# The pairs ----------------------------------------------------------------------------------------
+
+PAIRS = [
+    (f"{call.name}-{name}", check)
+    for call in CALLS
+    for pairs in (types_and_layouts, sizes, values, numbers)
+    for name, check in pairs(call)
+]
+#: The pairs that do not apply, and why.
+REASONS = {name: check for name, check in PAIRS if isinstance(check, str)}
+
+
+@pytest.mark.parametrize("check", [pytest.param(c, id=n) for n, c in PAIRS if n not in REASONS])
+def test_the_result_is_that_of_plain_arrays_or_an_error_that_names_the_argument(check):
+    check()
+
+
+def test_every_public_function_is_tried():
+    tried = {call.name for call in CALLS} | set(NOT_TRIED)
+    unknown = {name for module in MODULES for name, _ in public(module)} - tried
+    assert not unknown
+
+
+def test_every_pair_that_does_not_apply_has_its_reason():
+    assert all(re.fullmatch("n/a: .+", reason) for reason in REASONS.values())
+    assert len(dict(PAIRS)) == len(PAIRS)
