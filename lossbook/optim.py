@@ -239,11 +239,11 @@ def one_cycle(peak, steps, *, warmup=0.3, start=25.0, end=1e4):
     >>> [round(rate(step), 4) for step in (0, 4, 9)]
     [0.004, 0.1, 0.0]
     """
-    number("peak", peak, 0, open_low=True)
+    # Python's numbers: a narrow type's would be rounded, or overflow.
+    peak = number("peak", peak, 0, open_low=True)
     steps = count("steps", steps, 2)
-    number("warmup", warmup, 0, 1, open_low=True, open_high=True)
-    number("start", start, 1)
-    number("end", end, 1)
+    warmup = number("warmup", warmup, 0, 1, open_low=True, open_high=True)
+    start, end = number("start", start, 1), number("end", end, 1)
     first, last = peak / start, peak / start / end
     turn = warmup * steps - 1
 
@@ -267,8 +267,7 @@ def cosine(peak, steps):
     >>> [round(rate(step), 4) for step in (0, 5, 10)]
     [0.1, 0.05, 0.0]
     """
-    number("peak", peak, 0, open_low=True)
-    steps = count("steps", steps)
+    peak, steps = number("peak", peak, 0, open_low=True), count("steps", steps)
     return lambda step: _half_cosine(peak, 0.0, min(1.0, step / steps))
 
 

@@ -200,6 +200,15 @@ def test_the_steps_may_be_of_any_integer_type(schedule):
     assert [small(step) for step in range(200)] == [plain(step) for step in range(200)]
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_the_numbers_of_a_schedule_may_be_of_any_type(kind):
+    # In float16 a rate of 2^-14 / 25 / 10^4 would be 0.
+    numbers = {"warmup": 0.25, "start": 25.0, "end": 1e4}
+    narrow = {name: kind(number) for name, number in numbers.items()}
+    assert one_cycle(kind(2**-14), 10, **narrow)(10) == one_cycle(2**-14, 10, **numbers)(10) > 0
+    assert cosine(kind(2**-14), 1000)(999) == cosine(2**-14, 1000)(999)
+
+
 def test_one_cycle_that_rises_in_one_step_starts_at_its_peak():
     assert one_cycle(0.1, 10, warmup=0.1)(0) == pytest.approx(0.1, rel=1e-15)  # one rounding
 

@@ -15,7 +15,7 @@ import torch
 from lossbook import LOSSES, gradcheck, intervals, metrics, numerics, optim, reduction
 from lossbook.data import split_validation
 from lossbook.losses import FAMILIES
-from lossbook.spaces import BIT, CLASS_ID, LABEL_ROW, PROBABILITY, REAL, WEIGHT, ClassId
+from lossbook.spaces import BIT, CLASS_ID, FRACTION, LABEL_ROW, PROBABILITY, REAL, WEIGHT, ClassId
 from lossbook.torch import as_torch
 
 ROWS, CLASSES = 6, 4
@@ -38,8 +38,9 @@ class Call:
         "n/a: " and why there is nothing to say
     none : the same for no rows
     scalar : the same for an array without axes in place of the first one
-    infinite : what becomes of an infinity in an array: "limit", "nan", "refused" or "free" (any)
-    nan : what becomes of a NaN in it: "nan", "refused" or "free"
+    infinite : what becomes of an infinity in an array: "limit" if nothing is said, else "nan",
+        "refused", "free" for anything but an error, or "n/a: " and why
+    nan : what becomes of a NaN in it: "nan" if nothing is said, or as for an infinity
     types : the array types that are accepted; another is refused by name of the first array
     """
 
@@ -62,7 +63,14 @@ class Call:
         return next(iter(self.arrays))
 
     def __call__(self, arrays=None, **numbers):
-        return self.function(*(self.arrays | (arrays or {})).values(), **self.numbers | numbers)
+        given = self.taken(self.arrays) | (arrays or {})
+        return self.function(*given.values(), **self.numbers | numbers)
+
+    def taken(self, arrays):
+        """Plain arrays, as tensors where the function takes nothing else."""
+        if self.types != ("torch",):
+            return arrays
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def example(space, rng):
@@ -96,6 +104,11 @@ def declared(name, function, methods_of=None, **options):
         numbers={n: number_of(space) for n, space in source.numbers.items()},
         **options,
     )
+
+
+def is_ids(space):
+    """Whether integers stand in an array of this space."""
+    return isinstance(space, ClassId)
 
 
 def public(module):
@@ -162,7 +175,10 @@ def told(name, function, *, numbers=None, **options):
         name=name,
         function=function,
         spaces={n: space for n, (space, _) in given.items()},
-        arrays={n: np.asarray(array) for n, (_, array) in given.items()},
+        arrays={
+            n: np.asarray(array, np.int64 if is_ids(space) else np.float64)
+            for n, (space, array) in given.items()
+        },
         numbers=numbers or {},
         **options,
     )
@@ -203,10 +219,12 @@ POINT = {
     "arrays": {"x": (REAL, REALS)},
     "is_float64": True,
     "rows": True,
-    "infinite": {"x": "free"},
+    "infinite": {"x": "nan"},
 }
 SPLIT = {"images": (REAL, TABLE), "labels": (CLASS_ID, BITS)}
-CHECKED = {"prediction": (REAL, REALS), "target": (REAL, MORE)}
+CHECKED = {"the prediction": (REAL, REALS), "argument 2": (REAL, MORE)}
+NO_ROWS = "n/a: class weights have no rows"
+WEIGHED = dict.fromkeys(("one", "none", "scalar"), NO_ROWS)
 
 
 def squares(x):
@@ -359,7 +377,7 @@ TOLD = [
     ),
     told("central_difference", lambda x: gradcheck.central_difference(squares, x), **POINT),
     told("complex_step", lambda x: gradcheck.complex_step(squares, x), **POINT),
-    told("autograd", lambda x: gradcheck.autograd(squares, x), **POINT),
+    told("autograd", lambda x: gradcheck.autograd(squares, x), **POINT | {"infinite": {}}),
     told(
         "check_gradient",
         lambda *inputs: gradcheck.check_gradient("squared_error", *inputs).passed,
@@ -368,8 +386,8 @@ TOLD = [
         one=True,
         none="n/a: there is nothing to compare",
         scalar="n/a: the functions that it calls are tried",
-        infinite=dict.fromkeys(CHECKED, "free"),
-        nan=dict.fromkeys(CHECKED, "free"),
+        infinite=dict.fromkeys(CHECKED, "n/a: a difference of infinities says nothing"),
+        nan=dict.fromkeys(CHECKED, "n/a: no gradient agrees with a NaN"),
         types=("NumPy float64",),
     ),
     told(
@@ -380,7 +398,7 @@ TOLD = [
     ),
     told(
         "reduce",
-        reduction.reduce,
+        lambda values, weights: reduction.reduce(values, "mean", weights),
         arrays={"values": (REAL, REALS), "weights": (WEIGHT, UNITS)},
         one=0.5,
         scalar=0.5,
@@ -395,6 +413,31 @@ TOLD = [
         arrays={"gradient": (REAL, TABLE), "weights": (WEIGHT, UNITS)},
         rows=True,
         infinite={"weights": "free"},
+    ),
+    told(
+        "ignore",
+        reduction.ignore,
+        arrays={"labels": (CLASS_ID, IDS)},
+        numbers={"index": 2},
+        is_float64=True,
+        one=[0, 1],
+        none=[],
+        scalar=[0, 1],
+    ),
+    told(
+        "weigh_classes",
+        lambda weights, labels, **numbers: reduction.weigh_classes(labels, weights, **numbers),
+        arrays={"class_weights": (WEIGHT, UNITS[:4]), "labels": (LABEL_ROW, PROBABILITY_ROWS)},
+        numbers={"label_smoothing": 0.5},
+        infinite={"class_weights": "free"},
+        **WEIGHED,
+    ),
+    told(
+        "weigh_positives",
+        lambda weights, labels: reduction.weigh_positives(labels, weights),
+        arrays={"pos_weight": (WEIGHT, UNITS[:4]), "labels": (FRACTION, PROBABILITY_ROWS)},
+        infinite={"pos_weight": "free"},
+        **WEIGHED,
     ),
     told(
         "one_hot",
@@ -416,20 +459,19 @@ NOT_TRIED = {
     "check_reduction": "takes the name of a reduction, no array and no number",
 }
 MODULES = (*FAMILIES, numerics, reduction, optim, metrics, intervals, gradcheck)
-WITH_SPACES = {
-    name: declared(
-        name, function, rows=True, scalar="must have at least" if function.spaces[0].axes else None
+WITH_SPACES = [
+    declared(
+        name,
+        function,
+        rows=True,
+        scalar="must have at least" if function.spaces[0].axes else None,
+        nan={"logits": "free"} if name == "label_rows" else {},  # they are there for their shape
     )
     for name, function in public(numerics)
     if hasattr(function, "spaces")
-}
+]
 CALLS = [
     *(call for row in LOSSES.values() for call in of_loss(row)),
-    *WITH_SPACES.values(),
+    *WITH_SPACES,
     *TOLD.values(),
 ]
-
-
-def is_ids(space):
-    """Whether integers stand in an array of this space."""
-    return isinstance(space, ClassId)
