@@ -12,8 +12,10 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from cases.calls import CALLS, MODULES, NOT_TRIED, is_ids, public
+from cases.call import is_ids, public
+from cases.calls import CALLS, MODULES, NOT_TRIED
 
+from lossbook import LOSSES, numerics
 from lossbook.spaces import OneOfTwo
 
 # Results -----------------------------------------------------------------------------------------
@@ -290,7 +292,7 @@ def test_the_result_is_that_of_plain_arrays_or_an_error_that_names_the_argument(
 
 
 def test_every_public_function_is_tried():
-    tried = {call.name for call in CALLS} | set(NOT_TRIED)
+    tried = {call.name.partition("[")[0] for call in CALLS} | set(NOT_TRIED)
     unknown = {name for module in MODULES for name, _ in public(module)} - tried
     assert not unknown
 
@@ -298,3 +300,42 @@ def test_every_public_function_is_tried():
 def test_every_pair_that_does_not_apply_has_its_reason():
     assert all(re.fullmatch("n/a: .+", reason) for reason in REASONS.values())
     assert len(dict(PAIRS)) == len(PAIRS)
+
+
+# Infinities that meet -----------------------------------------------------------------------------
+
+INF, NAN = math.inf, math.nan
+#: Rows, or predictions and their targets, in which more than one entry matters.
+LIMITS = [
+    ("logsumexp", [[-INF, -INF]], -INF),
+    ("logsumexp", [[-INF]], -INF),
+    ("logsumexp", [[INF, INF]], INF),
+    ("logsumexp", [[INF, -INF]], INF),
+    ("logsumexp", [[NAN, INF]], NAN),
+    ("log_softmax", [[-INF]], 0.0),
+    ("log_softmax", [[INF]], 0.0),
+    ("log_softmax", [[INF, 0.0]], [0.0, -INF]),
+    ("log_softmax", [[-INF, 0.0]], [-INF, 0.0]),
+    ("log_softmax", [[INF, INF]], [NAN, NAN]),
+    ("softmax", [[INF, 0.0, -INF]], [1.0, 0.0, 0.0]),
+    ("softmax", [[-INF, -INF]], [NAN, NAN]),
+    ("softmax_complement", [[INF, 0.0]], [0.0, 1.0]),
+    ("softplus", [-INF, INF], [0.0, INF]),
+    ("sigmoid", [-INF, INF], [0.0, 1.0]),
+    ("poisson_nll", [-INF, -INF, INF, INF], [0.0, INF, INF, INF], [0.0, 2.0, 0.0, 2.0]),
+    ("poisson_nll_grad", [-INF, -INF, INF, INF], [0.0, -2.0, INF, INF], [0.0, 2.0, 0.0, 2.0]),
+    ("gaussian_nll", [[1.0, INF], [1.0, -INF], [1.0, -INF]], [INF, INF, -INF], [0.0, 0.0, 1.0]),
+    ("gaussian_nll", [[INF, 0.0], [-INF, 0.0]], [INF, INF], [0.0, 0.0]),
+]
+
+
+@pytest.mark.parametrize("library", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    ("name", "prediction", "limit", "target"), [(*x, None)[:4] for x in LIMITS]
+)
+def test_an_infinity_gives_the_limit(name, prediction, limit, target, library, dtype):
+    losses = {f.__name__: f for row in LOSSES.values() for f in (row.function, row.gradient)}
+    function = losses.get(name) or getattr(numerics, name)
+    inputs = [np.array(x, dtype) for x in (prediction, target) if x is not None]
+    np.testing.assert_array_equal(flat(function(*map(library, inputs))), np.ravel(limit))
