@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossbook.checks import count, same_shape
+from lossbook.checks import count, same_shape, silent
 from lossbook.loss import LOSSES, Loss
 
 try:
@@ -34,6 +34,7 @@ except ImportError:  # A STAND-IN until lossbook.checks.plain is there; then the
 EPS = np.finfo(np.float64).eps
 
 
+@silent
 def central_difference(f, x, /, *, step=EPS ** (1 / 3)):
     r"""Gradient of the sum of ``f(x)`` by central differences, :math:`(f(x + h) - f(x - h)) / 2h`.
 
@@ -62,6 +63,7 @@ def central_difference(f, x, /, *, step=EPS ** (1 / 3)):
     return gradient
 
 
+@silent
 def complex_step(f, x, /, *, step=1e-30):
     r"""Gradient of the sum of ``f(x)`` by complex steps, :math:`\operatorname{Im} f(x + i h) / h`.
 
@@ -274,7 +276,7 @@ def example_inputs(loss, /, *, size=5, classes=4, seed=0):
     row = loss if isinstance(loss, Loss) else LOSSES[loss]
     lengths = size if isinstance(size, tuple) else (size,)
     shape, classes = tuple(count("size", n, least=0) for n in lengths), count("classes", classes)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(count("seed", seed, least=0))
     return tuple(space.draw(rng, shape, classes) for space in row.function.spaces)
 
 
