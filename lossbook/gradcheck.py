@@ -15,21 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossbook.checks import count, same_shape, silent
+from lossbook.checks import count, plain, same_shape, silent
 from lossbook.loss import LOSSES, Loss
-
-try:
-    from lossbook.checks import plain
-except ImportError:  # A STAND-IN until lossbook.checks.plain is there; then these lines go.
-
-    def plain(name, array):
-        if isinstance(array, (np.ma.MaskedArray, np.matrix)):
-            raise TypeError(
-                f"{name} must be a plain array, got {type(array).__name__}: its mask would be "
-                "lost; pass the data, and the mask as weights of 0"
-            )
-        return np.asarray(array)
-
 
 EPS = np.finfo(np.float64).eps
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from lossbook.gradcheck import plain
+from lossbook.checks import plain
 
 #: How many digits there are: the network has as many outputs.
 CLASSES = 10
