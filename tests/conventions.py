@@ -108,12 +108,30 @@ def warned(function, *arguments, **options):
     return result
 
 
+def silent(function, *arguments, **options):
+    """The result of a call that must not warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return function(*arguments, **options)
+
+
 def default(function, name):
     """The default of an argument."""
     return inspect.signature(function).parameters[name].default
 
 
-HELPERS = {"close": close, "refuses": refuses, "warned": warned, "default": default}
+def step(estimator, p, t, **weights):
+    """How far one pass of a linear estimator moves each score down: its gradient.
+
+    At rate 1, and with the identity as its features, each example has a coefficient of its own.
+    """
+    estimator.set_params(learning_rate="constant", eta0=1.0, penalty=None, fit_intercept=False)
+    estimator.set_params(shuffle=False, max_iter=1, tol=None)
+    estimator.fit(np.eye(len(p)), t, coef_init=p.copy(), **weights)
+    return p - estimator.coef_.ravel()
+
+
+HELPERS = {helper.__name__: helper for helper in (close, refuses, warned, silent, default, step)}
 
 # Data
 
@@ -300,17 +318,6 @@ class Trial:
 
 OF_FUNCTIONS = ("value", "reduction", "order", "class_axis", "weighted_mean", "evidence")
 OF_ESTIMATORS = ("fit", "evidence")
-
-
-def step(estimator, p, t, **weights):
-    """How far one pass of a linear estimator moves each score down: its gradient.
-
-    At rate 1, and with the identity as its features, each example has a coefficient of its own.
-    """
-    estimator.set_params(learning_rate="constant", eta0=1.0, penalty=None, fit_intercept=False)
-    estimator.set_params(shuffle=False, max_iter=1, tol=None)
-    estimator.fit(np.eye(len(p)), t, coef_init=p.copy(), **weights)
-    return p - estimator.coef_.ravel()
 
 
 def problems(loss, row):
