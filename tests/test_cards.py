@@ -2,6 +2,7 @@
 
 import re
 
+import mpmath as mp
 import numpy as np
 import pytest
 from cases.binary import FOCAL as FOCAL_BINARY
@@ -155,17 +156,130 @@ class TestMinimiser:
         # Narrow targets leave out a cubic term; wide ones leave half a unit around the median.
         assert found == pytest.approx(near, abs=1e-4 if width < 1 else 0.6)
 
-    def test_focal_minimisers_are_less_sure_but_name_the_same_winner(self):
+    @pytest.mark.parametrize("name", ["perceptron", "hinge", "squared_hinge"])
+    @pytest.mark.parametrize("label", [-1.0, 1.0])
+    def test_a_certain_label_leaves_every_score_beyond_free(self, name, label):
+        edge = 0.0 if name == "perceptron" else 1.0
+        scores = label * np.array([edge - 0.1, edge, edge + 0.1, 50.0])
+        costs = LOSSES[name].function(scores, np.full(4, label))
+        assert costs[0] > 0
+        assert np.all(costs[1:] == 0)
+
+    @pytest.mark.parametrize(
+        ("name", "hard", "sure"),
+        [
+            ("sigmoid_binary_cross_entropy", 1.0, 1.0),
+            ("sigmoid_focal", 1.0, 1.0),
+            ("exponential", 1.0, 1.0),
+            ("logistic", 1.0, 1.0),
+            ("softmax_cross_entropy", 0, [1.0, 0.0]),
+            ("softmax_focal", 0, [1.0, 0.0]),
+            ("poisson_nll", 0.0, -1.0),
+        ],
+    )
+    def test_a_certain_target_has_its_minimiser_at_infinity(self, name, hard, sure):
+        predictions = np.multiply.outer([1.0, 5.0, 20.0, 30.0], sure)
+        costs = LOSSES[name].function(predictions, np.full(4, hard))
+        assert np.all(np.diff(costs) < 0)
+
+    def test_gaussian_nll_falls_without_end_where_the_variance_is_0(self):
+        log_variances = -np.geomspace(1, 1e6, 13)
+        predictions = np.stack([np.ones(13), log_variances], axis=-1)
+        costs = LOSSES["gaussian_nll"].function(predictions, np.ones(13))
+        assert np.all(costs == log_variances / 2)
+
+    def test_hinge_at_even_odds_is_least_everywhere_between(self):
+        scores = np.array([-1.2, -1.0, -0.3, 0.0, 0.7, 1.0, 1.2])
+        costs = [
+            expected_loss(LOSSES["hinge"], s, np.array([-1.0, 1.0]), np.array([0.5, 0.5]), {})
+            for s in scores
+        ]
+        assert np.all(np.array(costs[1:-1]) == 1)
+        assert costs[0] > 1
+        assert costs[-1] > 1
+
+    @pytest.mark.parametrize("name", ["absolute_error", "quantile"])
+    def test_every_median_is_a_minimiser(self, name):
+        targets, alike = np.array([1.0, 2.0, 4.0, 9.0]), np.full(4, 0.25)
+        costs = [expected_loss(LOSSES[name], p, targets, alike, {}) for p in (2, 2.5, 3, 4)]
+        assert np.ptp(costs) == 0
+        for p in (1.9, 4.1):
+            assert expected_loss(LOSSES[name], p, targets, alike, {}) > costs[0] + 0.01
+
+    @pytest.mark.parametrize("smoothing", [0.1, 0.5, 1.0])
+    def test_label_smoothing_moves_the_minimiser(self, smoothing, rng):
+        loss, truth = LOSSES["softmax_cross_entropy"], np.array([0.9, 0.1, 0.0])
+        options = {"label_smoothing": smoothing}
+        at = np.log((1 - smoothing) * truth + smoothing / 3) - 2
+        least = expected_loss(loss, at, np.arange(3), truth, options)
+        for logits in neighbours(loss.prediction, at, rng):
+            assert expected_loss(loss, logits, np.arange(3), truth, options) >= least - ROUNDING
+        unmoved = np.log(truth + 1e-300)
+        assert expected_loss(loss, unmoved, np.arange(3), truth, options) > least + 0.01
+
+    @pytest.mark.parametrize("gamma", [0.01, 0.5, 1.0, 2.0, 5.0, 20.0])
+    def test_sigmoid_focal_log_odds_have_the_right_sign_and_are_nearer_0(self, gamma):
+        fitted = np.concatenate([np.geomspace(1e-9, 0.4, 50), np.linspace(0.401, 0.499, 50)])
+        for p in fitted:
+            truth = focal_label_probabilities([p, 1 - p], gamma)[0]
+            assert truth < p < 0.5
+
+    @pytest.mark.parametrize("gamma", [0.01, 0.5, 1.0, 2.0, 5.0, 20.0])
+    def test_softmax_focal_winner_is_too_low_above_one_half(self, gamma, rng):
+        for _ in range(500):
+            count = rng.integers(2, 50)
+            fitted = rng.dirichlet(np.full(count, rng.choice([0.05, 0.3, 1.0])))
+            fitted = np.clip(fitted, 1e-12, 1 - 1e-9)
+            truth = focal_label_probabilities(fitted / fitted.sum(), gamma)
+            assert fitted.argmax() == truth.argmax()
+            if truth.max() > 0.5:
+                assert fitted.max() < truth.max()
+
+    @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 5.0])
+    def test_softmax_focal_winner_is_too_high_among_many_small_ones(self, gamma, rng):
+        for _ in range(100):
+            fitted = rng.dirichlet(np.full(100, 20.0))
+            truth = focal_label_probabilities(fitted, gamma)
+            assert fitted.argmax() == truth.argmax()
+            assert max(truth) < max(fitted) < 0.05
+
+    def test_softmax_focal_minimiser_of_a_hundred_classes(self):
+        truth = np.full(100, 0.96 / 99)
+        truth[0] = 0.04
+
+        def slope(top):
+            logits = np.log(np.append(top, np.full(99, (1 - top) / 99)))
+            gradient = LOSSES["softmax_focal"].gradient
+            return truth @ gradient(np.tile(logits, (100, 1)), np.arange(100))[:, 0]
+
+        # Given to three digits on purpose: the true 4 % are read as 4.4 %.
+        assert optimize.brentq(slope, 0.01, 0.3) == pytest.approx(0.0438, abs=5e-5)
+
+    def test_focal_minimisers_in_general_are_not_the_class_probabilities(self):
         for fitted in (FOCAL_BINARY, FOCAL_MULTICLASS):
             truth = focal_label_probabilities(fitted)
             assert np.argmax(fitted) == np.argmax(truth)
             assert max(fitted) < max(truth) - 0.05
 
-    def test_multiclass_hinge_without_a_majority_ends_in_a_tie(self, rng):
-        loss, eta = LOSSES["multiclass_hinge"], np.array([0.4, 0.35, 0.25])
-        tie = expected_loss(loss, np.zeros(3), np.arange(3), eta, {})
-        for logits in neighbours(loss.prediction, np.zeros(3), rng):
-            assert expected_loss(loss, logits, np.arange(3), eta, {}) >= tie - ROUNDING
+    @pytest.mark.parametrize(
+        ("eta", "best"),
+        [
+            ([0.6, 0.4, 0.0], [[2.0, 0.0, 0.0], [2.0, 0.0, -9.0]]),
+            ([1.0, 0.0, 0.0], [[2.0, 0.0, 0.0], [7.0, 3.0, -9.0]]),
+            ([0.5, 0.5, 0.0], [[0.0, 0.0, 0.0], [0.0, 0.0, -9.0], [2.0, 0.0, 0.0]]),
+            ([0.4, 0.35, 0.25], [[1.0, 1.0, 1.0]]),
+        ],
+    )
+    def test_multiclass_hinge_leads_for_a_majority_and_ties_else(self, eta, best, rng):
+        loss, options = LOSSES["multiclass_hinge"], {"margin": 2.0}
+        population = np.arange(3), np.array(eta), options
+        costs = [expected_loss(loss, logits, *population) for logits in best]
+        assert np.ptp(costs) <= ROUNDING
+        for logits in neighbours(loss.prediction, best[0], rng):
+            assert expected_loss(loss, logits, *population) >= costs[0] - ROUNDING
+        if max(eta) < 1:
+            for worse in ([3.0, 0.0, 0.0], [0.0, 0.0, 1.0]):
+                assert expected_loss(loss, worse, *population) > costs[0] + 0.01
 
 
 def chord_gaps(loss, rng, count=4000, **hyperparameters):
@@ -322,21 +436,415 @@ class TestNoiseModel:
 
     @losses_where("noise_model", "None")
     def test_no_label_distribution_where_there_is_none(self, loss):
-        if loss.prediction.axes:
-            sure, even = [4.0, 1.0, 0.0], [0.0, 0.0, 0.0]
-        else:
-            sure, even = 3.0, 0.0
-        predictions = np.array([sure, even])
-        if not is_unbounded(loss.prediction):
-            predictions = softmax(10 * predictions)
-        # Each label that there is: all that drawing many finds.
-        labels = np.unique(far_apart(loss.target, np.random.default_rng(0), 100), axis=0)
-        totals = [
-            np.exp(-loss.function(np.repeat(p[None], len(labels), axis=0), labels)).sum()
-            for p in predictions
-        ]
-        assert abs(totals[0] - totals[1]) > 0.01
+        assert abs(np.diff(totals_over_labels(loss))) > 0.01
+
+    @pytest.mark.parametrize("gamma", [0.5, 1.0, 5.0])
+    @pytest.mark.parametrize("name", ["sigmoid_focal", "softmax_focal"])
+    def test_focal_losses_have_a_label_distribution_at_gamma_0_only(self, name, gamma):
+        assert abs(np.diff(totals_over_labels(LOSSES[name], gamma=gamma))) > 0.01
+        assert totals_over_labels(LOSSES[name], gamma=0.0) == pytest.approx([1, 1], rel=ROUNDING)
+
+    @pytest.mark.parametrize(
+        ("name", "option"),
+        [
+            ("softmax_cross_entropy", {"label_smoothing": 0.1}),
+            ("sigmoid_focal", {"gamma": 0.0, "alpha": 0.25}),
+            ("sigmoid_binary_cross_entropy", {"pos_weight": 3.0}),
+        ],
+    )
+    def test_an_option_takes_the_label_distribution_away(self, name, option):
+        assert abs(np.diff(totals_over_labels(LOSSES[name], **option))) > 0.01
+
+    @pytest.mark.parametrize("level", [0.1, 0.5, 0.8])
+    def test_scale_of_the_asymmetric_laplace(self, level):
+        r = np.linspace(-6, 6, 49)
+        values = LOSSES["quantile"].function(0 * r, r, level=level)
+        density = level * (1 - level) * np.exp(-values)
+        # SciPy's slopes are kappa / scale above and 1 / (kappa scale) below.
+        kappa, scale = np.sqrt(level / (1 - level)), 1 / np.sqrt(level * (1 - level))
+        assert density == pytest.approx(stats.laplace_asymmetric(kappa, 0, scale).pdf(r))
+        if level == 0.5:
+            assert density == pytest.approx(stats.laplace(0, 2).pdf(r))
 
     @every_loss
     def test_text_and_case_agree(self, loss):
-        assert loss.card.noise_model.startswith("None:") == (CASES[loss.name].density is None)
+        none = re.match("None(:| for .gamma)", loss.card.noise_model.replace("$\\", "."))
+        assert bool(none) == (CASES[loss.name].density is None)
+
+
+def totals_over_labels(loss, **options):
+    """The sum over all labels of e to the minus loss, for a sure and for an even prediction."""
+    sure, even = ([4.0, 1.0, 0.0], [0.0, 0.0, 0.0]) if loss.prediction.axes else (3.0, 0.0)
+    predictions = np.array([sure, even])
+    if not is_unbounded(loss.prediction):
+        predictions = softmax(10 * predictions)
+    # Each label that there is: all that drawing many finds.
+    labels = np.unique(far_apart(loss.target, np.random.default_rng(0), 100), axis=0)
+    return [
+        np.exp(-loss.function(np.repeat(p[None], len(labels), axis=0), labels, **options)).sum()
+        for p in predictions
+    ]
+
+
+def binary_naive(z, y):
+    return np.log(1 + np.exp(z)) - y * z
+
+
+def focal_naive(z, y):
+    q = 1 / (1 + np.exp(-(2 * y - 1) * z))
+    return -((1 - q) ** 2) * np.log(q)
+
+
+def softmax_focal_naive(z, y):
+    p = np.exp(z[y]) / np.exp(z).sum()
+    return -((1 - p) ** 2) * np.log(p)
+
+
+def multiclass_hinge_naive(z, y):
+    return max(0.0, 1 + np.delete(z, y).max() - z[y])
+
+
+LARGE = [(1e300, -1.0), (1e-300, 1.0), (-3.0, 1.0)]
+# What the formula would do if it were typed in as it stands in a textbook, and the examples at
+# which that overflows or is wrong. None where the card says that the formula is computed as it
+# stands: then these are the examples at which it must be right all the same.
+STABLE = {
+    "squared_error": (lambda p, t: p * p - 2 * p * t + t * t, [(1e9 + 1, 1e9)]),
+    "half_squared_error": (lambda p, t: (p * p - 2 * p * t + t * t) / 2, [(1e9 + 1, 1e9)]),
+    "absolute_error": (None, LARGE),
+    "huber": (lambda p, t: np.where(abs(p - t) <= 1, (p - t) ** 2 / 2, 0), [(1e200, 0.0)]),
+    "smooth_l1": (lambda p, t: np.where(abs(p - t) <= 1, (p - t) ** 2 / 2, 0), [(1e200, 0.0)]),
+    "log_cosh": (lambda p, t: np.log(np.cosh(p - t)), [(1e-9, 0.0), (1000.0, 0.0)]),
+    "quantile": (None, LARGE),
+    "poisson_nll": (lambda z, t: np.exp(z) - t * np.log(np.exp(z)), [(-800.0, 3.0)]),
+    "gaussian_nll": (
+        lambda p, t: (p[1] + (p[0] - t) ** 2 * np.exp(-p[1])) / 2,
+        [([1e200, 700.0], 0.0), ([1e-300, -1400.0], 0.0)],
+    ),
+    "binary_cross_entropy": (
+        lambda p, y: -y * np.log(p) - (1 - y) * np.log(1 - p),
+        [(1e-20, 0.0), (0.0, 0.0), (1.0, 1.0)],
+    ),
+    "sigmoid_binary_cross_entropy": (binary_naive, [(800.0, 0.0), (-50.0, 0.0)]),
+    "sigmoid_focal": (focal_naive, [(40.0, 1.0), (-40.0, 0.0)]),
+    "categorical_cross_entropy": (
+        lambda p, t: -np.sum(t * np.log(p)),
+        [([1.0, 0.0], [1.0, 0.0])],
+    ),
+    "softmax_cross_entropy": (
+        lambda z, y: np.log(np.exp(z).sum()) - z[y],
+        [([800.0, 0.0], 1), ([50.0, 0.0], 0)],
+    ),
+    "softmax_focal": (softmax_focal_naive, [([40.0, 0.0], 0), ([800.0, 0.0], 1)]),
+    "brier": (None, [([1.0, 0.0], [0.0, 1.0]), ([1e-9, 1 - 1e-9], [0.0, 1.0])]),
+    "multiclass_hinge": (multiclass_hinge_naive, [([1e17, 1e17], 0)]),
+    "perceptron": (None, LARGE),
+    "hinge": (None, LARGE),
+    "squared_hinge": (lambda s, y: np.where(y * s < 1, (1 - y * s) ** 2, 0), [(1e200, 1.0)]),
+    "exponential": (None, [(-709.0, 1.0), (700.0, 1.0)]),
+    "logistic": (lambda s, y: np.log(1 + np.exp(-y * s)), [(-1000.0, 1.0), (50.0, 1.0)]),
+}
+
+
+class TestStableForm:
+    @of_losses([loss for loss in TOLD if loss.name in STABLE])
+    def test_formula_as_typed_fails_where_the_stable_form_holds(self, loss):
+        naive, examples = STABLE[loss.name]
+        assert loss.card.stable_form.startswith("As it stands") == (naive is None)
+        for prediction, target in examples:
+            arrays = np.array(prediction), np.array(target)
+            exact = exact_value(loss, prediction, target)
+            with np.errstate(all="ignore", over="raise"):
+                ours = loss.function.unchecked(*(array[None] for array in arrays))[0]
+            # Exponents near 700 are known to 1e-13 only, as any float64 of that size is.
+            assert ours == pytest.approx(exact, rel=1e-12, abs=0)
+            assert naive is None or fails(naive, arrays, exact)
+
+    @pytest.mark.parametrize(("name", "sign"), [("poisson_nll", 1.0), ("exponential", -1.0)])
+    def test_exponential_overflows_past_709(self, name, sign):
+        values = LOSSES[name].function(sign * np.array([709.0, 710.0]), np.ones(2))
+        assert np.isfinite(values[0])
+        assert np.isposinf(values[1])
+
+    @pytest.mark.parametrize(
+        ("name", "options"), [("softmax_cross_entropy", {}), ("softmax_focal", {"gamma": 0.0})]
+    )
+    def test_slope_of_a_sure_answer_is_not_lost(self, name, options):
+        slopes = LOSSES[name].gradient(np.array([[40.0, 0.0]]), np.array([0]), **options)
+        assert slopes[0] == pytest.approx(np.exp(-40.0) * np.array([-1, 1]), rel=1e-12)
+
+
+def exact_value(loss, prediction, target):
+    """The loss of one example at 50 digits, by its case."""
+    with mp.workdps(50):
+        pair = (as_exact(prediction), target if isinstance(target, int) else as_exact(target))
+        return float(mp.fsum(CASES[loss.name].value(*pair, **loss.hyperparameters)))
+
+
+def as_exact(number):
+    return [mp.mpf(n) for n in number] if isinstance(number, list) else mp.mpf(number)
+
+
+def fails(naive, arrays, exact):
+    """Whether a formula overflows on the way, or is off by more than a millionth."""
+    try:
+        with np.errstate(all="ignore", over="raise"):
+            return not abs(naive(*arrays) - exact) <= 1e-6 * abs(exact)
+    except FloatingPointError:
+        return True
+
+
+FAILURES = {}
+
+
+def failure_of(name):
+    def keep(trial):
+        FAILURES[name] = trial
+        return trial
+
+    return keep
+
+
+def both(name, predictions, targets, **options):
+    """Values and slopes of a loss."""
+    loss = LOSSES[name]
+    arrays = np.asarray(predictions, float), np.asarray(targets)
+    return loss.function(*arrays, **options), loss.gradient(*arrays, **options)
+
+
+@failure_of("squared_error")
+def outlier_outweighs_many():
+    _, pulls = both("squared_error", np.zeros(100), np.append(np.ones(99), -1000.0))
+    assert abs(pulls[-1]) > 10 * abs(pulls[:-1].sum())
+
+
+@failure_of("half_squared_error")
+def half_looks_twice_as_good():
+    p, t = np.random.default_rng(0).normal(size=(2, 20))
+    half, full = both("half_squared_error", p, t), both("squared_error", p, t)
+    assert np.allclose(2 * half[0], full[0], rtol=ROUNDING)
+    assert np.allclose(p - 0.2 * half[1], p - 0.1 * full[1], rtol=ROUNDING)
+
+
+@failure_of("absolute_error")
+def fixed_rate_steps_over_the_target_for_ever():
+    p = np.array([0.03])
+    seen = []
+    for _ in range(100):
+        p = p - 0.1 * both("absolute_error", p, [0.0])[1]
+        seen.append(p[0])
+    assert np.all(np.sign(seen[1:]) == -np.sign(seen[:-1]))
+    assert min(map(abs, seen)) > 0.02
+
+
+@failure_of("huber")
+def units_decide_between_squared_and_absolute():
+    r = np.array([0.5, 1.0, 2.0, 4.0])
+    assert np.allclose(both("huber", r / 1000, 0 * r)[0], (r / 1000) ** 2 / 2, rtol=ROUNDING)
+    assert np.allclose(both("huber", 1000 * r, 0 * r)[0], 1000 * r, rtol=1e-2)
+
+
+@failure_of("smooth_l1")
+def taken_for_huber_it_is_off_by_a_factor():
+    r = np.linspace(-5, 5, 21)
+    for beta in (0.25, 1.0, 4.0):
+        smooth = both("smooth_l1", r, 0 * r, beta=beta)[0]
+        assert np.allclose(smooth, both("huber", r, 0 * r, delta=beta)[0] / beta, rtol=ROUNDING)
+
+
+@failure_of("log_cosh")
+def bends_at_one_unit():
+    assert LOSSES["log_cosh"].hyperparameters == {}
+    step = 1e-6
+    at = np.array([0.01, 0.5, 1.0, 2.0, 10.0])
+    ahead, behind = (both("log_cosh", at + h, 0 * at)[1] for h in (step, -step))
+    bends = (ahead - behind) / (2 * step)
+    assert bends[0] > 0.99
+    assert 0.3 < bends[2] < 0.6
+    assert bends[-1] < 1e-6
+
+
+@failure_of("quantile")
+def quantiles_fitted_one_by_one_cross():
+    x = np.repeat([0.0, 1.0], 11)
+    targets = np.concatenate([np.arange(11.0), 5 + np.arange(11.0) / 100])
+    lines = {0.5: (5.0, 5.05), 0.9: (9.0, 5.09)}
+    for level, (start, end) in lines.items():
+        fitted = start + (end - start) * x
+        least = both("quantile", fitted, targets, level=level)[0].sum()
+        for change in np.random.default_rng(0).normal(0, 0.5, (200, 2)):
+            other = both("quantile", fitted + change[0] + change[1] * x, targets, level=level)
+            assert other[0].sum() >= least - 1e-9
+    median, high = (start + 2 * (end - start) for start, end in lines.values())
+    assert high < median
+
+
+@failure_of("poisson_nll")
+def slope_grows_exponentially():
+    _, slopes = both("poisson_nll", [10.0, 11.0, 20.0], np.ones(3))
+    assert slopes[1] / slopes[0] == pytest.approx(np.e, rel=1e-3)
+    assert slopes[2] > 1e8
+
+
+@failure_of("gaussian_nll")
+def bad_fit_is_given_a_large_variance():
+    residuals = np.array([2.0, 10.0, 50.0])
+    for r in residuals:
+        choices = np.linspace(-2, 12, 2801)
+        pairs = np.stack([np.full(2801, r), choices], axis=-1)
+        best = choices[both("gaussian_nll", pairs, np.zeros(2801))[0].argmin()]
+        assert best == pytest.approx(np.log(r**2), abs=0.005)
+        pull = both("gaussian_nll", [[r, best]], [0.0])[1][0, 0]
+        assert pull == pytest.approx(1 / r, rel=0.01)
+
+
+@failure_of("binary_cross_entropy")
+def rounded_probability_costs_infinity():
+    probability = 1 / (1 + np.exp(-np.array([40.0])))
+    assert np.isposinf(both("binary_cross_entropy", probability, [0.0])[0])
+    assert both("sigmoid_binary_cross_entropy", [40.0], [0.0])[0] == 40
+
+
+def weights_grow_without_end(name, targets):
+    """On two points at -1 and 1 the slope by the one weight never turns."""
+    x = np.array([-1.0, 1.0])
+    for w in (0.0, 1.0, 10.0, 30.0):
+        assert both(name, w * x, targets)[1] @ x < 0
+
+
+@failure_of("sigmoid_binary_cross_entropy")
+def separable_logits_grow():
+    weights_grow_without_end("sigmoid_binary_cross_entropy", [0.0, 1.0])
+
+
+@failure_of("logistic")
+def separable_scores_grow():
+    weights_grow_without_end("logistic", [-1.0, 1.0])
+
+
+@failure_of("sigmoid_focal")
+def probabilities_are_too_near_one_half():
+    truth = focal_label_probabilities([0.9, 0.1])[0]
+    _, slopes = both("sigmoid_focal", [np.log(9), np.log(9)], [1.0, 0.0])
+    assert truth * slopes[0] + (1 - truth) * slopes[1] == pytest.approx(0, abs=ROUNDING)
+    assert truth > 0.95
+
+
+@failure_of("softmax_focal")
+def top_is_too_low_or_too_high():
+    for fitted, too_low in (([0.6, 0.3, 0.1], True), ([0.06] + [0.02] * 47, False)):
+        fitted = np.array(fitted)
+        truth = focal_label_probabilities(fitted)
+        rows = np.tile(np.log(fitted), (len(fitted), 1))
+        _, slopes = both("softmax_focal", rows, np.arange(len(fitted)))
+        assert np.allclose(truth @ slopes, 0, atol=ROUNDING)
+        assert (fitted[0] < truth[0]) == too_low
+
+
+@failure_of("categorical_cross_entropy")
+def rows_above_one_look_better():
+    p, t = np.array([[0.5, 0.3, 0.2]]), [[1, 0, 0]]
+    right, doubled = (both("categorical_cross_entropy", k * p, t)[0] for k in (1, 1.5))
+    assert doubled < right
+
+
+@failure_of("softmax_cross_entropy")
+def probabilities_as_logits_have_a_floor():
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([np.eye(10)[:1], rng.dirichlet(np.full(10, 0.1), 2000)])
+    costs = both("softmax_cross_entropy", rows, np.zeros(2001, int))[0]
+    floor = np.log(1 + 9 / np.e)
+    assert costs[0] == pytest.approx(floor)
+    assert min(costs) >= floor * (1 - ROUNDING)
+    # Slowly: the second softmax multiplies the slopes at the start by a tenth.
+    once = both("softmax_cross_entropy", np.zeros((1, 10)), [0])[1][0]
+    jacobian = np.eye(10) / 10 - 1 / 100
+    assert np.allclose(jacobian @ once, once / 10, rtol=ROUNDING)
+
+
+@failure_of("brier")
+def gradient_vanishes_behind_a_sure_softmax():
+    logits = np.array([20.0, 0.0])
+    p = softmax(logits)
+    jacobian = np.diag(p) - np.outer(p, p)
+    assert np.abs(jacobian @ both("brier", p[None], [[0, 1]])[1][0]).max() < 1e-7
+    assert np.abs(both("softmax_cross_entropy", logits[None], [1])[1]).max() > 0.99
+
+
+@failure_of("multiclass_hinge")
+def scores_do_not_tell_probabilities():
+    loss = LOSSES["multiclass_hinge"]
+    for eta in ([0.6, 0.3, 0.1], [0.9, 0.06, 0.04]):
+        best = expected_loss(loss, [1.0, 0.0, 0.0], np.arange(3), np.array(eta), {})
+        for lead in (0.0, 0.5, 1.5, 3.0):
+            assert best < expected_loss(loss, [lead, 0, 0], np.arange(3), np.array(eta), {})
+    unclear = np.array([0.45, 0.3, 0.25])
+    for lead in (0.5, 1.0):
+        tie, led = (expected_loss(loss, [k, 0, 0], np.arange(3), unclear, {}) for k in (0, lead))
+        assert tie < led
+
+
+@failure_of("perceptron")
+def scores_shrink_to_nothing():
+    labels, shares = np.array([-1.0, 1.0]), np.array([0.1, 0.9])
+    costs = [
+        expected_loss(LOSSES["perceptron"], s, labels, shares, {}) for s in (1, 0.1, 0.01, 0.0)
+    ]
+    assert np.all(np.diff(costs) < 0)
+    assert costs[-1] == 0
+
+
+@failure_of("hinge")
+def score_tells_the_side_only():
+    labels, scores = np.array([-1.0, 1.0]), np.linspace(-2, 2, 401)
+    for likely in (0.6, 0.9):
+        shares = np.array([1 - likely, likely])
+        costs = [expected_loss(LOSSES["hinge"], s, labels, shares, {}) for s in scores]
+        assert scores[np.argmin(costs)] == pytest.approx(1)
+
+
+@failure_of("squared_hinge")
+def far_wrong_label_outweighs_many():
+    scores, labels = np.append(np.zeros(10), 20.0), np.append(np.ones(10), -1.0)
+    _, pulls = both("squared_hinge", scores, labels)
+    assert abs(pulls[-1]) > 2 * abs(pulls[:-1].sum())
+
+
+@failure_of("exponential")
+def one_wrong_label_takes_the_weight():
+    _, pulls = both("exponential", np.append(np.ones(99), -10.0), np.ones(100))
+    assert abs(pulls[-1]) > 0.99 * np.abs(pulls).sum()
+
+
+class TestFailure:
+    @pytest.mark.parametrize("name", FAILURES)
+    def test_loss_fails_as_its_card_says(self, name):
+        FAILURES[name]()
+
+
+# The table of what is tried in numbers: kind of row -> the losses, and where. A row that can only
+# be argued would stand in ARGUED, with the reason.
+HELD = {
+    "minimiser": (CASES, TestMinimiser),
+    "noise_model": (CASES, TestNoiseModel),
+    "convexity": (CASES, TestConvexity),
+    "lipschitz": (CASES, TestLipschitz),
+    "kinks": (CASES, TestKinks),
+    "stable_form": (STABLE, TestStableForm),
+    "failure": (FAILURES, TestFailure),
+}
+ARGUED = {}
+
+
+class TestEveryRowIsHeld:
+    @pytest.mark.parametrize("field", TEXTS)
+    @pytest.mark.parametrize("name", CARDS)
+    def test_row_is_tried_or_a_reason_is_given(self, name, field):
+        held, argued = name in HELD[field][0], bool(ARGUED.get((name, field)))
+        assert held != argued, f"the row {field} of {name} has no test in numbers, and no reason"
+
+    def test_the_table_names_rows_that_exist(self):
+        assert list(HELD) == list(TEXTS)
+        for losses, _ in HELD.values():
+            assert set(losses) <= set(CARDS)
+        assert all(name in CARDS and field in TEXTS for name, field in ARGUED)

@@ -170,8 +170,8 @@ CARDS = {
             },
         ),
         minimiser=(
-            r"Without `alpha`, log-odds of the right sign, which for $\gamma > 0$ are nearer 0 than "
-            "the true ones, unless those are 0 or infinite."
+            r"Without `alpha`, log-odds of the right sign, which for $\gamma > 0$ are nearer 0 "
+            "than the true ones, unless those are 0 or infinite."
         ),
         noise_model=(
             r"None for $\gamma > 0$: $e^{-\text{loss}}$ does not sum to a constant over the two "
@@ -220,7 +220,9 @@ CARDS = {
             formula("scikit-learn", "-", note="No metric or estimator offers it."),
             optax(
                 "optax.losses.sigmoid_focal_loss(p, t, alpha=alpha, gamma=gamma)",
-                note="Also takes labels between 0 and 1; shapes (N,) and (N, 1) broadcast silently.",
+                note=(
+                    "Also takes labels between 0 and 1. Shapes (N,) and (N, 1) broadcast silently."
+                ),
                 evidence=(
                     "jnp.isfinite(optax.losses.sigmoid_focal_loss(p, 0 * t + 0.3)).all()",
                     "silent(optax.losses.sigmoid_focal_loss, p, t[:, None]).shape"

@@ -223,8 +223,8 @@ CARDS = {
             "softmax."
         ),
         failure=(
-            r"For $\gamma > 0$ the top probability is too low where the true one is above one half, "
-            "and too high where all are small: recalibrate."
+            r"For $\gamma > 0$ the top probability is too low where the true one is above one "
+            "half, and too high where all are small: recalibrate."
         ),
         conventions=(
             formula(
@@ -324,7 +324,9 @@ CARDS = {
         kinks=(
             "At a lead of exactly $m$, where 0 is chosen, and where rivals tie: the first is taken."
         ),
-        stable_form="Rival minus own logit first, then $m$: the margin is not lost in large logits.",
+        stable_form=(
+            "Rival minus own logit first, then $m$: the margin is not lost in large logits."
+        ),
         failure="Its scores are no log-probabilities, and with no majority class they say nothing.",
         conventions=(
             formula(

@@ -151,8 +151,8 @@ CARDS = {
         lipschitz=r"$\delta$-Lipschitz in the prediction; the gradient is 1-Lipschitz.",
         kinks=r"None; the second derivative jumps where $\lvert p - t \rvert = \delta$.",
         stable_form=(
-            r"The residual is clipped to $\pm \delta$ before it is squared: a large one costs "
-            r"$\delta (\lvert r \rvert - \delta / 2)$, and no square of it overflows."
+            r"Only the residual clipped to $\pm \delta$ is squared: a large one costs "
+            r"$\delta (\lvert r \rvert - \delta / 2)$, where no square overflows."
         ),
         failure=(
             r"$\delta$ has the target's units: rescale the target, and the loss turns squared or "
@@ -209,8 +209,8 @@ CARDS = {
         lipschitz=r"1-Lipschitz in the prediction; the gradient is $1/\beta$-Lipschitz.",
         kinks=r"None; the second derivative jumps where $\lvert p - t \rvert = \beta$.",
         stable_form=(
-            r"The residual is clipped to $\pm \beta$ before it is squared: a large one costs "
-            r"$\lvert r \rvert - \beta / 2$, and no square of it overflows."
+            r"Only the residual clipped to $\pm \beta$ is squared: a large one costs "
+            r"$\lvert r \rvert - \beta / 2$, where no square overflows."
         ),
         failure=(
             r"Taken for the Huber loss: unless $\beta = 1$ it is smaller or larger by the factor "
@@ -240,6 +240,10 @@ CARDS = {
                 note=(
                     "No metric offers it. Of the estimators `SGDRegressor` has the Huber loss: "
                     "divide its learning rate by the threshold."
+                ),
+                evidence=(
+                    "close(step(sklearn.linear_model.SGDRegressor(loss='huber', epsilon=2.0), p, t)"
+                    " / 2, np.clip((p - t) / 2, -1, 1))",
                 ),
             ),
             formula("optax", "optax.losses.huber_loss(p, t, delta=beta) / beta"),
@@ -306,8 +310,8 @@ CARDS = {
         ),
         minimiser=r"The $\tau$-quantile of $t$, or any of them where there are several.",
         noise_model=(
-            r"Asymmetric Laplace: density $\tau (1 - \tau) e^{-\text{loss}}$, which at $\tau = 1/2$ "
-            "is a Laplace of scale 2."
+            r"Asymmetric Laplace: density $\tau (1 - \tau) e^{-\text{loss}}$, which at $\tau = "
+            "1/2$ is a Laplace of scale 2."
         ),
         convexity="Convex in the prediction, not strictly.",
         lipschitz=r"$\max(\tau, 1 - \tau)$-Lipschitz in the prediction.",
@@ -348,8 +352,8 @@ CARDS = {
                 "F.poisson_nll_loss(p, t)",
                 note=(
                     "`log_input=False` takes the rate, and adds `eps`, 1e-8, to it inside the "
-                    "logarithm; `full=True` adds Stirling's $\\log t!$ where $t > 1$. Shapes (N,) and "
-                    "(N, 1) broadcast silently."
+                    "logarithm; `full=True` adds Stirling's $\\log t!$ where $t > 1$. Shapes (N,) "
+                    "and (N, 1) broadcast silently."
                 ),
                 evidence=(
                     "silent(F.poisson_nll_loss, p, t[:, None], reduction='none').shape"
