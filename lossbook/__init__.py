@@ -19,5 +19,6 @@ and a row of the table ``LOSSES``, which reduces, weighs and describes it::
 from lossbook import losses
 from lossbook.loss import LOSSES
 from lossbook.losses import *
+from lossbook.reduction import ignore, weigh_classes, weigh_positives
 
-__all__ = ["LOSSES", *losses.__all__]
+__all__ = ["LOSSES", "ignore", "weigh_classes", "weigh_positives", *losses.__all__]

@@ -59,12 +59,13 @@ def reduced_in_blocks(compute, arrays, shape, reduction):
         if slopes is not None:
             slopes = reduction.weighed(slopes, part)
             xp.divide(slopes, reduction.divisor or 1, out=gradient[part])
-        return None if values is None else reduction.total(values, part), slopes is not None
+        portion = None if values is None else reduction.portion(values, part)
+        return portion, slopes is not None
 
     done = _on_all_cores(work, range(0, count, rows), is_numpy_array(lines[0]))
-    totals, with_gradient = [total for total, _ in done], done[0][1]
+    portions, with_gradient = [portion for portion, _ in done], done[0][1]
     return (
-        None if totals[0] is None else reduction.divided(sum(totals[1:], totals[0])),
+        None if portions[0] is None else reduction.joined(portions),
         xp.reshape(gradient, tuple(arrays[0].shape)) if with_gradient else None,
     )
 

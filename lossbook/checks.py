@@ -52,6 +52,7 @@ numpy.asarray(...)
                 f"{name} must be a NumPy array or a torch tensor, got {type(array).__name__}; "
                 "wrap it in numpy.asarray(...)"
             )
+        not_in_disguise(name, array)
     try:
         xp = array_api_compat.array_namespace(*arrays.values())
     except TypeError:
@@ -59,6 +60,40 @@ numpy.asarray(...)
         raise TypeError(f"all arguments must be of one array library, but {found}") from None
     _NAMESPACES.update(dict.fromkeys(kinds, xp))
     return xp
+
+
+#: Arrays that are not what they seem, and what to pass in their place.
+_DISGUISES = {
+    np.ma.MaskedArray: "its mask would be lost; pass the data, and the mask as weights of 0",
+    np.matrix: "its * is not elementwise; pass numpy.asarray(...) of it",
+}
+
+
+def not_in_disguise(name, array):
+    """Refuse subclasses of NumPy's array that would silently lose, or change, what they mean.
+
+    Examples
+    --------
+    >>> not_in_disguise("target", np.ma.array([1.0, 2.0], mask=[False, True]))
+    Traceback (most recent call last):
+    TypeError: target must be a plain array, got MaskedArray: its mask would be lost; pass the \
+data, and the mask as weights of 0
+    """
+    for kind, advice in _DISGUISES.items():
+        if isinstance(array, kind):
+            raise TypeError(f"{name} must be a plain array, got {type(array).__name__}: {advice}")
+    return array
+
+
+def plain(name, array):
+    """An array, or a list of numbers, as a NumPy array; none in disguise.
+
+    Examples
+    --------
+    >>> plain("ids", [0, 2])
+    array([0, 2])
+    """
+    return np.asarray(not_in_disguise(name, array))
 
 
 @cache

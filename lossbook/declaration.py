@@ -26,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 
-from array_api_compat import array_namespace, is_torch_array
+from array_api_compat import array_namespace, is_numpy_array, is_torch_array
 
 from lossbook import checks
 from lossbook.checks import silent
@@ -43,19 +43,26 @@ class Arguments:
     shape : that of the unreduced values
     doubts : what is still to be asked about values, each a list of signs, as of
         :meth:`lossbook.spaces.Space.signs`, and what to call where they are not as they should be
+    options : the hyperparameters, checked
     """
 
     arrays: list
     dtype: object
     shape: tuple
     doubts: list[tuple[list, Callable]] = field(default_factory=list)
+    options: dict = field(default_factory=dict)
 
     def add(self, space, name, array, given, like):
         """Take in an array, and note down what is to be asked about its values."""
+        place = len(self.arrays)
         self.arrays.append(array)
         signs = [] if 0 in array.shape else space.signs(array, given, like)
+
+        def look():
+            self.arrays[place] = space.refuse(name, array, given, like)
+
         if signs:
-            self.doubts.append((signs, lambda: space.refuse(name, array, given, like)))
+            self.doubts.append((signs, look))
 
     def narrowed(self, result):
         """A result in the dtype that was promised: half types are computed in float32."""
@@ -82,7 +89,7 @@ def takes(*spaces, **numbers):
     def declare(function):
         names = list(inspect.signature(function).parameters)[: len(spaces)]
 
-        def arguments(*arrays):
+        def arguments(*arrays, **options):
             if len(arrays) != len(spaces):
                 inspect.signature(function).bind(*arrays)  # raises, and names what is missing
             xp = checks.array_namespace(**dict(zip(names, arrays, strict=True)))
@@ -91,6 +98,13 @@ def takes(*spaces, **numbers):
             checked = Arguments([], like.dtype, tuple(like.shape)[: like.ndim - axes])
             if _is_half(xp, like.dtype):
                 like = xp.astype(like, xp.float32)
+            if axes and is_numpy_array(like) and not like.flags.c_contiguous:
+                # NumPy adds along an axis of neighbours pairwise, along another one by one.
+                like = xp.ascontiguousarray(like)
+            for name, value in options.items():
+                checked.options[name] = (
+                    numbers[name].held(name, value, xp, like.dtype) if name in numbers else value
+                )
             checked.add(spaces[0], names[0], like, arrays[0], like)
             for space, name, given in zip(spaces[1:], names[1:], arrays[1:], strict=True):
                 array = space.form_like(name, given, names[0], like, axes)
@@ -100,13 +114,9 @@ def takes(*spaces, **numbers):
         @functools.wraps(function)
         @silent
         def declared(*arrays, **options):
-            options = {
-                name: numbers[name].checked(name, value) if name in numbers else value
-                for name, value in options.items()
-            }
-            checked = arguments(*arrays)
+            checked = arguments(*arrays, **options)
             settle(checked.doubts)
-            return checked.narrowed(function(*checked.arrays, **options))
+            return checked.narrowed(function(*checked.arrays, **checked.options))
 
         declared.spaces, declared.numbers = spaces, numbers
         declared.unchecked, declared.arguments = function, arguments

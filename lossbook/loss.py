@@ -122,22 +122,27 @@ class Loss:
         TypeError, ValueError
             For one that this loss does not have, or that is no number in its interval.
         """
+        self.refuse_unknown(hyperparameters)
+        numbers = self.function.numbers
+        return {name: numbers[name].checked(name, x) for name, x in hyperparameters.items()}
+
+    def refuse_unknown(self, hyperparameters):
+        """Raise a ``TypeError`` for a hyperparameter that this loss does not have."""
         unknown = [name for name in hyperparameters if name not in self.hyperparameters]
         if unknown:
             accepted = ", ".join(self.hyperparameters) or "none"
             raise TypeError(
                 f"{self.name} has no hyperparameter {unknown[0]!r}; it accepts: {accepted}"
             )
-        numbers = self.function.numbers
-        return {name: numbers[name].checked(name, x) for name, x in hyperparameters.items()}
 
     @silent
     def _reduced(
         self, inputs, reduction, weights, hyperparameters, with_value=True, with_gradient=True
     ):
         """The reduced value, the reduced gradient or both; None for the one that is not wanted."""
-        options = self.check_hyperparameters(hyperparameters)
-        arguments = self.function.arguments(*inputs)
+        self.refuse_unknown(hyperparameters)
+        arguments = self.function.arguments(*inputs, **hyperparameters)
+        options = arguments.options
         reduction = Reduction(reduction, weights, arguments.shape, arguments.arrays[0])
         settle(arguments.doubts + reduction.doubts)
         value, gradient = (getattr(f, "unchecked", f) for f in (self.function, self.gradient))

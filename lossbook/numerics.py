@@ -1,6 +1,11 @@
 """Stable building blocks: each formula in the form that neither overflows nor cancels.
 
 All work on the last axis where they need one, and keep dtype and device.
+
+An infinite entry stands for the limit as it grows. A softmax with a single entry of infinity is
+certain of it, one with minus infinity gives that entry nothing, and of one class it is 1. Where two
+entries are infinity, or all of several are minus infinity, there is no limit: what depends on which
+of them grows faster is NaN.
 """
 
 from __future__ import annotations
@@ -52,7 +57,8 @@ def around_maximum(x, /):
     Returns
     -------
     each entry minus the largest of its row, whether it is the largest (of several the first), and
-    for each row the sum of the exponentials of the others, on a last axis of length 1
+    for each row the sum of the exponentials of the others, on a last axis of length 1. Where the
+    largest is infinite, this is 0 for that entry if it is the only one.
 
     Examples
     --------
@@ -61,20 +67,25 @@ def around_maximum(x, /):
     (array([-40.,   0.]), array([False,  True]), array([4.24835426e-18]))
     """
     xp = array_namespace(x)
-    largest = xp.argmax(x, axis=-1, keepdims=True)
-    is_largest = xp.arange(x.shape[-1], device=device(x)) == largest
-    shifted = x - xp.max(x, axis=-1, keepdims=True)
-    others = xp.where(is_largest, xp.zeros_like(x), xp.exp(shifted))
-    return shifted, is_largest, xp.sum(others, axis=-1, keepdims=True)
+    first = xp.argmax(x, axis=-1, keepdims=True)
+    is_largest = xp.arange(x.shape[-1], device=device(x)) == first
+    largest = xp.max(x, axis=-1, keepdims=True)
+    shifted, zero = x - largest, xp.zeros_like(x)
+    rest = xp.sum(xp.where(is_largest, zero, xp.exp(shifted)), axis=-1, keepdims=True)
+    # Infinity minus infinity is NaN: of the largest itself, and of each that is as large.
+    alone = xp.isinf(largest) & ~xp.isnan(rest)
+    rest = xp.where((largest == xp.inf) & ~alone, largest, rest)
+    return xp.where(is_largest & alone, zero, shifted), is_largest, rest
 
 
-@takes(REAL)
+@takes(CLASS_LOGITS)
 def logsumexp(x, /):
     r"""Log of the sum of exponentials over the last axis, :math:`\log \sum_k e^{x_k}`.
 
     The largest term is factored out: what is left is :math:`m + \log(1 + r)`, where :math:`m` is
     the largest entry and :math:`r = \sum_{k \ne \arg\max} e^{x_k - m}`. Taking the 1 out of the
-    sum keeps a tiny :math:`r` that adding it to 1 would lose.
+    sum keeps a tiny :math:`r` that adding it to 1 would lose. Of nothing but :math:`-\infty` it is
+    :math:`-\infty`, and with an entry of :math:`\infty` it is :math:`\infty`.
 
     Examples
     --------
@@ -84,10 +95,11 @@ def logsumexp(x, /):
     """
     xp = array_namespace(x)
     _, _, rest = around_maximum(x)
-    return xp.max(x, axis=-1) + xp.log1p(rest[..., 0])
+    largest = xp.max(x, axis=-1)
+    return xp.where(xp.isinf(largest), largest, largest + xp.log1p(rest[..., 0]))
 
 
-@takes(REAL)
+@takes(CLASS_LOGITS)
 def log_softmax(x, /):
     r"""Log-softmax over the last axis, :math:`x_k - \log \sum_j e^{x_j}`; same shape as `x`.
 
@@ -105,7 +117,7 @@ def log_softmax(x, /):
     return shifted - xp.log1p(rest)
 
 
-@takes(REAL)
+@takes(CLASS_LOGITS)
 def softmax(x, /):
     r"""Softmax over the last axis, :math:`e^{x_k} / \sum_j e^{x_j}`; same shape as `x`.
 
@@ -120,7 +132,7 @@ def softmax(x, /):
     return xp.exp(shifted) / (1 + rest)
 
 
-@takes(REAL)
+@takes(CLASS_LOGITS)
 def softmax_complement(x, /):
     r"""One minus softmax, :math:`\sum_{j \ne k} e^{x_j} / \sum_j e^{x_j}`; same shape as `x`.
 
@@ -137,7 +149,8 @@ def softmax_complement(x, /):
     """
     xp = array_namespace(x)
     shifted, is_largest, rest = around_maximum(x)
-    return xp.where(is_largest, rest, 1 + rest - xp.exp(shifted)) / (1 + rest)
+    # What is not the largest has at most a half, so that nothing is lost by subtracting it.
+    return xp.where(is_largest, rest / (1 + rest), 1 - xp.exp(shifted) / (1 + rest))
 
 
 @takes(REAL)
@@ -163,7 +176,7 @@ def sigmoid_parts(x, /):
     return above + tail, below + tail, share * rises, share * falls
 
 
-@takes(REAL)
+@takes(CLASS_LOGITS)
 def softmax_parts(x, /):
     r"""Log-softmax, softmax and one minus softmax from a single exponential for each entry.
 
@@ -176,9 +189,8 @@ def softmax_parts(x, /):
     """
     xp = array_namespace(x)
     shifted, is_largest, rest = around_maximum(x)
-    powers, total = xp.exp(shifted), 1 + rest
-    complement = xp.where(is_largest, rest, total - powers) / total
-    return shifted - xp.log1p(rest), powers / total, complement
+    p = xp.exp(shifted) / (1 + rest)
+    return shifted - xp.log1p(rest), p, xp.where(is_largest, rest / (1 + rest), 1 - p)
 
 
 @takes(CLASS_LOGITS, CLASS_ID_OR_ROW, label_smoothing=UNIT)

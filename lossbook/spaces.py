@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -86,8 +87,17 @@ class Space:
         return signs
 
     def refuse(self, name, array, given, like):
-        """Raise a ``ValueError`` that shows the first value that breaks a rule, if there is one."""
-        checks.within(name, array, self.low, self.high)
+        """Raise a ``ValueError`` that shows the first value that breaks a rule, if there is one.
+
+        Returns the array otherwise. Rounding may have carried a value past the upper end by a few
+        units in the last place of the dtype that it came in; the end itself stands for it then.
+        """
+        xp = array_namespace(array)
+        above = array > self.high
+        fault = (array < self.low) | (array > self.high * (1 + 4 * _eps(array, given)))
+        rule = f"must lie in {checks.interval(self.low, self.high)}"
+        checks.refuse_where(fault, name, rule, array)
+        return xp.where(above, xp.full_like(array, self.high), array) if xp.any(above) else array
 
     def checked(self, name, array, like_name=None, like=None, axes=0):
         """Check everything at once; return the array, in the dtype of `like` where one is given."""
@@ -95,8 +105,7 @@ class Space:
             cast = self.form(name, array)
         else:
             cast = self.form_like(name, array, like_name, like, axes)
-        self.refuse(name, cast, array, like)
-        return cast
+        return self.refuse(name, cast, array, like)
 
     # Examples
 
@@ -141,6 +150,7 @@ class OneOfTwo(Space):
         outside = (array < self.low) | (array > self.high)
         between = (array > self.low) & (array < self.high)
         checks.refuse_where(outside | between, name, f"must be {self.low} or {self.high}", array)
+        return array
 
     def draw(self, rng, shape, classes=4):
         """As for every space."""
@@ -212,12 +222,13 @@ class ClassRow(Space):
 
     def refuse(self, name, array, given, like):
         """As for every space."""
-        super().refuse(name, array, given, like)
+        settled = super().refuse(name, array, given, like)
         if self.sums_to_one:
             excess, allowed = _row_excess(array, given)
             totals = array_namespace(given).sum(given, axis=-1)
             rule = "must sum to 1 along the last axis"
             checks.refuse_where(excess > allowed, name, rule, totals, "a row that sums to {:.6g}")
+        return settled
 
     def draw(self, rng, shape, classes=4):
         """As for every space, in rows of `classes` numbers."""
@@ -267,6 +278,7 @@ class ClassId(Space):
         most = like.shape[-1] - 1
         rule = f"must be class ids in [0, {most}]"
         checks.refuse_where((array < 0) | (array > most), name, rule, array)
+        return array
 
     def draw(self, rng, shape, classes=4):
         """As for every space."""
@@ -294,7 +306,7 @@ class ClassIdOrRow(ClassId):
 
     def refuse(self, name, array, given, like):
         """As for every space."""
-        self._kind(array, like).refuse(name, array, given, like)
+        return self._kind(array, like).refuse(name, array, given, like)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,6 +337,23 @@ class Number:
         ends = {"open_low": self.open_low, "open_high": self.open_high}
         return checks.number(name, value, self.low, self.high, **ends)
 
+    def held(self, name, value, xp, dtype):
+        """The number, if `dtype` can hold it: a positive one must not become 0 or infinity.
+
+        >>> POSITIVE.held("beta", 1e-50, np, np.dtype("float32"))
+        Traceback (most recent call last):
+        ValueError: beta must be a number in (0, infinity), got 1e-50, which is out of the \
+range of float32
+        """
+        number = self.checked(name, value)
+        if self.open_low and not _limits(xp, dtype)[0] <= number <= _limits(xp, dtype)[1]:
+            ends = checks.interval(self.low, self.high, open_low=True, open_high=self.open_high)
+            raise ValueError(
+                f"{name} must be a number in {ends}, got {value!r}, "
+                f"which is out of the range of {str(dtype).removeprefix('torch.')}"
+            )
+        return number
+
     @property
     def refused(self):
         """Numbers out of the interval.
@@ -335,6 +364,13 @@ class Number:
         low = (self.low,) if self.open_low else ()
         high = (self.high,) if self.open_high or math.isinf(self.high) else (self.high + 0.5,)
         return (*low, self.low - 0.5, *high, math.nan)
+
+
+@cache
+def _limits(xp, dtype):
+    """The smallest and the largest positive number that a dtype holds."""
+    info = xp.finfo(dtype)
+    return float(info.smallest_normal) * float(info.eps), float(info.max)
 
 
 def _check_shape(name, array, axes, like_name, like, like_axes, need):
@@ -359,9 +395,19 @@ def _check_classes(name, array, least):
 
 def _row_excess(array, given):
     """How far each row's sum is from 1, and how far rounding in its own dtype may carry it."""
-    xp = array_namespace(given)
-    own = given if xp.isdtype(given.dtype, "real floating") else array
-    return xp.abs(xp.sum(own, axis=-1) - 1), math.sqrt(float(xp.finfo(own.dtype).eps))
+    xp, own = array_namespace(given), _floating(array, given)
+    wide = xp.astype(own, xp.result_type(own.dtype, array.dtype), copy=False)
+    return xp.abs(xp.sum(wide, axis=-1) - 1), math.sqrt(_eps(array, given))
+
+
+def _eps(array, given):
+    """The machine epsilon of the dtype that an array came in."""
+    return float(array_namespace(array).finfo(_floating(array, given).dtype).eps)
+
+
+def _floating(array, given):
+    """The array as it came, or as it was cast if it came as integers."""
+    return given if checks.is_kind(array_namespace(given), given.dtype, "real floating") else array
 
 
 def rows_of(ids, like):

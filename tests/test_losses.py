@@ -5,6 +5,7 @@ through one battery of tests. The error of a result is measured as the case's ``
 """
 
 import functools
+import math
 import warnings
 from dataclasses import fields
 
@@ -20,6 +21,7 @@ from cases.table import CASES
 
 from lossbook import LOSSES
 from lossbook.gradcheck import check_gradient, example_inputs
+from lossbook.spaces import ClassId, Space
 
 DIGITS = 130  # so that 50 are left when 1e-30 squared, or 1e-60, has been added to 1
 
@@ -230,6 +232,120 @@ def test_infinite_predictions_give_the_limits(name, point, library):
     inputs, limits = [make([x]) for x in point[:2]], point[2:]
     results = LOSSES[name].function(*inputs), LOSSES[name].gradient(*inputs)
     assert tuple(float(result[0]) for result in results) == limits
+
+
+def infinite_examples(name):
+    """Predictions with one infinite entry, each with every target, as finite ones of a size."""
+    row = LOSSES[name]
+    if not math.isinf(row.prediction.low):
+        return
+    targets = row.target.draw(np.random.default_rng(0), (4,), 3)
+    if isinstance(row.target, ClassId):
+        targets = np.arange(3)
+    elif isinstance(row.target, Space) and math.isinf(row.target.high):
+        targets = np.array([0.0, 1.0, 2.5])
+    width = getattr(row.prediction, "length", 3) if row.prediction.axes else 1
+    for target in targets:
+        for entry in range(width):
+            for sign in (-1.0, 1.0):
+                others = np.array([1.0, 0.5, -2.0])[:width]
+                yield others, entry, sign, target
+
+
+def limit(terms, example, entry, sign):
+    """What a reference tends to as an entry of an example's prediction goes to infinity."""
+    prediction, target, options = example
+    with mp.workdps(30):
+        row = [mp.mpf(x) for x in prediction]
+        row[entry] = mp.mpf(sign * 1e12)
+        found = terms(row if len(row) > 1 else row[0], exact(target), **options)
+        sums = [mp.fsum(of_entry) for of_entry in found]
+    return [float(mp.sign(x)) * np.inf if abs(x) > 1e5 else float(x) for x in sums]
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@with_options([pair for pair in TRIED if math.isinf(LOSSES[pair[0]].prediction.low)])
+def test_an_infinite_entry_gives_what_the_reference_tends_to(name, options, dtype, library):
+    row, case = LOSSES[name], CASES[name]
+    make = np.asarray if library == "numpy" else torch.from_numpy
+    numbers = {key: exact(x) for key, x in (row.hyperparameters | options).items()}
+    for others, entry, sign, target in infinite_examples(name):
+        example = others, target, numbers
+        value = limit(lambda *x, **o: [case.value(*x, **o)], example, entry, sign)
+        slope = limit(case.gradient, example, entry, sign)
+        prediction = others.astype(dtype)
+        prediction[entry] = sign * np.inf
+        shape = (1, -1) if row.prediction.axes else (1,)
+        inputs = make(prediction.reshape(shape)), make(np.asarray([target]))
+        joint = row.value_and_grad(*inputs, reduction="none", **options)
+        pair = row.function(*inputs, **options), row.gradient(*inputs, **options)
+        # The terms of what is finite are of size 1, so that their rounding is an absolute error.
+        close = {"rtol": 4 * np.finfo(dtype).eps, "atol": 4 * np.finfo(dtype).eps}
+        for of_value, of_slope in (pair, joint):
+            np.testing.assert_allclose(np.asarray(of_value), value, **close)
+            np.testing.assert_allclose(np.asarray(of_slope).ravel(), slope, **close)
+
+
+@with_options(TRIED)
+def test_no_branch_that_is_not_taken_poisons_autograd(name, options):
+    row = LOSSES[name]
+    for batch in (*batches(row, CASES[name], **options), *corners(CASES[name])):
+        if not np.isfinite(batch[0]).all():
+            continue  # torch multiplies infinite slopes by 0 there, whatever the branch
+        prediction, target = (torch.from_numpy(np.asarray(array)) for array in batch)
+        claimed = row.gradient(prediction, target, **options)
+        prediction.requires_grad_()
+        row.function(prediction, target, **options).sum().backward()
+        assert not torch.isnan(prediction.grad[torch.isfinite(claimed)]).any()
+
+
+TORN = [[np.inf, np.inf], [-np.inf, -np.inf]]
+
+
+@pytest.mark.parametrize("row", TORN)
+@pytest.mark.parametrize("name", [name for name in WITH_CASE if CASES[name].by_lead])
+def test_logits_whose_infinities_cancel_have_no_loss(name, row):
+    logits, labels = np.array([row]), np.array([0])
+    for value, gradient in (
+        (LOSSES[name].function(logits, labels), LOSSES[name].gradient(logits, labels)),
+        LOSSES[name].value_and_grad(logits, labels, reduction="none"),
+    ):
+        assert np.isnan(value).all()
+        assert np.isnan(gradient).all()
+
+
+def test_one_class_is_certain_whatever_its_logit():
+    loss, labels = LOSSES["softmax_cross_entropy"], np.array([0, 0, 0])
+    logits = np.array([[np.inf], [-np.inf], [3.0]])
+    np.testing.assert_array_equal(loss.function(logits, labels), 0)
+    np.testing.assert_array_equal(loss.gradient(logits, labels), np.zeros((3, 1)))
+    value, gradient = loss.value_and_grad(logits, labels, reduction="none")
+    np.testing.assert_array_equal(value, 0)
+    np.testing.assert_array_equal(gradient, np.zeros((3, 1)))
+
+
+def test_a_count_of_zero_at_a_rate_of_zero_costs_nothing():
+    loss, rate = LOSSES["poisson_nll"], np.array([-np.inf])
+    assert loss.function(rate, np.array([0.0])) == 0
+    assert loss.gradient(rate, np.array([0.0])) == 0
+    # Both terms overflow, and the larger decides.
+    assert loss.function(np.array([800.0]), np.array([1e308])) == np.inf
+    assert loss.function(np.array([709.8]), np.array([1.7e308])) == -np.inf
+
+
+def test_a_gaussian_whose_variance_vanishes_is_sure_of_its_mean():
+    loss, sure = LOSSES["gaussian_nll"], np.array([[2.0, -np.inf]])
+    assert loss.function(sure, np.array([2.0])) == -np.inf
+    np.testing.assert_array_equal(loss.gradient(sure, np.array([2.0])), [[0.0, 0.5]])
+    assert loss.function(sure, np.array([1.0])) == np.inf
+    np.testing.assert_array_equal(loss.gradient(sure, np.array([1.0])), [[np.inf, -np.inf]])
+
+
+def test_a_label_that_weighs_nothing_costs_nothing_even_where_it_is_infinitely_wrong():
+    loss, wrong = LOSSES["sigmoid_focal"], (np.array([-np.inf, np.inf]), np.array([1.0, 0.0]))
+    np.testing.assert_array_equal(loss.function(*wrong, alpha=0.0), [0.0, np.inf])
+    np.testing.assert_array_equal(loss.function(*wrong, alpha=1.0), [np.inf, 0.0])
 
 
 @pytest.mark.parametrize("name", [name for name in WITH_CASE if CASES[name].by_lead])

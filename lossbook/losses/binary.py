@@ -49,8 +49,10 @@ def binary_cross_entropy(probabilities, labels, /):
     """
     xp = array_namespace(probabilities)
     p, y = probabilities, labels
-    of_one = xp.where(y == 0, y, -y * xp.log(p))
-    of_zero = xp.where(y == 1, y - 1, (y - 1) * xp.log1p(-p))
+    # A branch that is not taken is fed 1/2, or autograd would multiply its infinite slope by 0.
+    half = 0.5 + 0 * p
+    of_one = xp.where(y == 0, 0 * p, -y * xp.log(xp.where(y == 0, half, p)))
+    of_zero = xp.where(y == 1, 0 * p, (y - 1) * xp.log1p(-xp.where(y == 1, half, p)))
     return of_one + of_zero
 
 
@@ -147,9 +149,12 @@ def sigmoid_focal(logits, labels, /, *, gamma=2.0, alpha=None):
     >>> sigmoid_focal(np.array([0.0, 0.0]), np.array([1, 0]), alpha=0.25).round(4)
     array([0.0433, 0.13  ])
     """
+    xp = array_namespace(logits)
     margin = (2 * labels - 1) * logits
-    weight = label_weight(labels, alpha)
-    return weight * sigmoid(-margin) ** gamma * softplus(-margin)
+    miss, cost = sigmoid(-margin), softplus(-margin)
+    # Where both are 0 the factor does not matter, but the slope of a root at 0 would be infinite.
+    factor = xp.where(miss == 0, xp.ones_like(miss), miss) ** gamma
+    return weigh_labels(factor * cost, labels, alpha)
 
 
 @takes(LOGIT, BIT, gamma=NOT_NEGATIVE, alpha=UNIT_OR_NONE)
@@ -170,18 +175,25 @@ def sigmoid_focal_grad(logits, labels, /, *, gamma=2.0, alpha=None):
     margin = sign * logits
     miss, hit, cost = sigmoid(-margin), sigmoid(margin), softplus(-margin)
     hit_times_cost = xp.where(hit == 0, hit, hit * cost)
-    return -sign * label_weight(labels, alpha) * miss**gamma * (miss + gamma * hit_times_cost)
+    return weigh_labels(-sign * miss**gamma * (miss + gamma * hit_times_cost), labels, alpha)
 
 
 def sigmoid_focal_value_and_grad(logits, labels, /, *, gamma=2.0, alpha=None):
     xp = array_namespace(logits)
     sign = 2 * labels - 1
     _, cost, hit, miss = sigmoid_parts(sign * logits)
-    factor = label_weight(labels, alpha) * miss**gamma
-    hit_times_cost = xp.where(hit == 0, hit, hit * cost)
-    return factor * cost, -sign * factor * (miss + gamma * hit_times_cost)
+    factor, hit_times_cost = miss**gamma, xp.where(hit == 0, hit, hit * cost)
+    slope = -sign * factor * (miss + gamma * hit_times_cost)
+    return weigh_labels(factor * cost, labels, alpha), weigh_labels(slope, labels, alpha)
 
 
-def label_weight(labels, alpha):
-    """The weight of each label, 0 or 1: `alpha` for 1 and 1 - `alpha` for 0, or 1 for both."""
-    return 1 if alpha is None else alpha * labels + (1 - alpha) * (1 - labels)
+def weigh_labels(costs, labels, alpha):
+    """Costs times `alpha` where the label is 1, times 1 - `alpha` where it is 0; or as they are.
+
+    A label of weight 0 costs nothing, even where the cost is infinite.
+    """
+    if alpha is None:
+        return costs
+    xp = array_namespace(costs)
+    weights = alpha * labels + (1 - alpha) * (1 - labels)
+    return xp.where((weights == 0) & xp.isinf(costs), weights, weights * costs)

@@ -68,7 +68,8 @@ def categorical_cross_entropy(probabilities, labels, /):
     """
     xp = array_namespace(probabilities)
     p, t = probabilities, labels
-    return xp.sum(xp.where(t == 0, 0 * p, -t * xp.log(p)), axis=-1)
+    # A branch that is not taken is fed 1, or autograd would multiply its infinite slope by 0.
+    return xp.sum(xp.where(t == 0, 0 * p, -t * xp.log(xp.where(t == 0, 1 + 0 * p, p))), axis=-1)
 
 
 @takes(CLASS_PROBABILITIES, LABEL_ROW)
@@ -145,11 +146,15 @@ def cross_entropy_of_ids(logits, ids):
     :math:`y`, the gradient is :math:`e_k / (r + e_y)`, and for :math:`y` :math:`-r / (r + e_y)`.
     """
     xp = array_namespace(logits)
-    own = ids[..., None]
+    own, largest = ids[..., None], xp.max(logits, axis=-1, keepdims=True)
     is_own = xp.arange(logits.shape[-1], device=device(logits)) == own
-    shifted = logits - xp.max(logits, axis=-1, keepdims=True)
-    powers, behind = xp.exp(shifted), picked(shifted, own)
-    rest = xp.sum(xp.where(is_own, xp.zeros_like(behind), powers), axis=-1, keepdims=True)
+    own_logit = picked(logits, own)
+    # Infinity minus infinity is NaN, infinity minus the largest number, clipped, is the 0 it means.
+    limit = xp.finfo(logits.dtype).max
+    powers = xp.exp(clip(logits - clip(largest, high=limit), high=0.0))
+    rest = xp.sum(xp.where(is_own, xp.zeros_like(own_logit), powers), axis=-1, keepdims=True)
+    leads_alone = (own_logit == largest) & (rest == 0)
+    behind = xp.where(leads_alone, xp.zeros_like(rest), own_logit - largest)
     # One less than the sum of all powers: beside exp(0) = 1 a tiny rest would be lost.
     excess = rest + xp.expm1(behind)
     value = xp.log1p(excess) - behind
@@ -174,9 +179,12 @@ def softmax_focal(logits, labels, /, *, gamma=2.0):
     >>> softmax_focal(np.array([[0.0, 0.0]]), np.array([0])).round(4)
     array([0.1733])
     """
+    xp = array_namespace(logits)
     own = labels[..., None]
     miss, log_p = picked(softmax_complement(logits), own), picked(log_softmax(logits), own)
-    return (miss**gamma * -log_p)[..., 0]
+    # Where both are 0 the factor does not matter, but the slope of a root at 0 would be infinite.
+    factor = xp.where(miss == 0, xp.ones_like(miss), miss) ** gamma
+    return (factor * -log_p)[..., 0]
 
 
 @takes(RIVAL_LOGITS, CLASS_ID, gamma=NOT_NEGATIVE)
@@ -198,7 +206,7 @@ def softmax_focal_grad(logits, labels, /, *, gamma=2.0):
     t = rows_of(labels, logits)
     miss = xp.sum(t * softmax_complement(logits), axis=-1, keepdims=True)
     log_p = xp.sum(xp.where(t == 0, t, log_softmax(logits)), axis=-1, keepdims=True)
-    p_log_p = xp.where(miss == 1, 0 * miss, xp.exp(log_p) * log_p)
+    p_log_p = xp.where(log_p == -xp.inf, 0 * miss, xp.exp(log_p) * log_p)
     share = softmax(xp.where(t == 0, logits, -xp.inf * t))
     slope = miss**gamma * (miss - gamma * p_log_p)
     return xp.where(slope == 0, 0 * t, slope * (share - t))

@@ -346,6 +346,9 @@ def poisson_nll(prediction, target, /):
     It is :math:`e^{z} - t z`. The constant :math:`\log t!` is left out. Counts need not be whole
     numbers, but at least 0.
 
+    A rate of 0, at :math:`z = -\infty`, costs nothing where nothing was counted, else infinity, and
+    an infinite rate always costs infinity.
+
     Parameters
     ----------
     prediction : the log-rate :math:`z`, any real number
@@ -360,7 +363,7 @@ def poisson_nll(prediction, target, /):
     array([1.])
     """
     xp = array_namespace(prediction)
-    return xp.exp(prediction) - target * prediction
+    return rate_minus_reward(xp.exp(prediction), prediction, target)
 
 
 @takes(LOG_RATE, COUNT)
@@ -379,7 +382,20 @@ def poisson_nll_grad(prediction, target, /):
 
 def poisson_nll_value_and_grad(prediction, target, /):
     rate = array_namespace(prediction).exp(prediction)
-    return rate - target * prediction, rate - target
+    return rate_minus_reward(rate, prediction, target), rate - target
+
+
+def rate_minus_reward(rate, prediction, target):
+    r"""The rate minus count times log-rate, :math:`e^z - t z`, at infinity the limit.
+
+    Where the rate overflows, :math:`z (e^z / z - t)` decides which of the two terms is the larger.
+    """
+    xp = array_namespace(prediction)
+    zero, overflows = xp.zeros_like(rate), rate == xp.inf
+    reward = xp.where((target == 0) & (rate == 0), zero, target * prediction)
+    large = xp.where(overflows, prediction, zero + 1)
+    beyond = large * (xp.exp(large - xp.log(clip(large, high=1e4))) - target)
+    return xp.where(overflows, beyond, rate - reward)
 
 
 @takes(MEAN_AND_LOG_VARIANCE, REAL)
@@ -387,7 +403,8 @@ def gaussian_nll(prediction, target, /):
     r"""Gaussian negative log-likelihood, :math:`\tfrac12 (s + (t - \mu)^2 e^{-s})`.
 
     The constant :math:`\tfrac12 \log 2\pi` is left out, and the density may exceed 1: negative
-    values are normal.
+    values are normal. As :math:`s \to -\infty` it goes to :math:`-\infty` where the mean is exactly
+    the target, and to infinity elsewhere.
 
     Parameters
     ----------
@@ -407,8 +424,10 @@ def gaussian_nll(prediction, target, /):
     >>> gaussian_nll(np.array([[1.0, 0.0]]), np.array([3.0]))
     array([2.])
     """
-    z = standardised_residual(prediction, target)
-    return (prediction[..., 1] + z**2) / 2
+    xp = array_namespace(prediction)
+    square = standardised_residual(prediction, target) ** 2
+    # An infinite square outweighs a log-variance of minus infinity.
+    return xp.where(square == xp.inf, square, (prediction[..., 1] + square) / 2)
 
 
 @takes(MEAN_AND_LOG_VARIANCE, REAL)
@@ -425,17 +444,20 @@ def gaussian_nll_grad(prediction, target, /):
     """
     xp = array_namespace(prediction)
     z = standardised_residual(prediction, target)
-    by_mean = xp.where(z == 0, z, z * xp.exp(-prediction[..., 1] / 2))
+    settled = (z == 0) | xp.isinf(z)
+    by_mean = xp.where(settled, z, z * xp.exp(-prediction[..., 1] / 2))
     return xp.stack([by_mean, (1 - z**2) / 2], axis=-1)
 
 
 def standardised_residual(prediction, target):
     r"""The residual over the standard deviation, :math:`(\mu - t) e^{-s/2}`.
 
-    By two factors, so that it overflows only if the result does; exactly 0 where the mean is.
+    By two factors, so that it overflows only if the result does. Exactly 0 where the mean is the
+    target, and infinite where the mean is, whatever the standard deviation.
     """
     xp = array_namespace(prediction)
     residual, log_variance = prediction[..., 0] - target, prediction[..., 1]
     factor = xp.exp(-log_variance / 4)
     exact = (residual == 0) & ~xp.isnan(log_variance)
+    exact = exact | (xp.isinf(residual) & xp.isfinite(log_variance))
     return xp.where(exact, residual, residual * factor * factor)

@@ -16,7 +16,8 @@ BITS, SHARES = np.array([0.0, 1.0]), np.array([0.7, 0.3])
 LOG_ODDS = np.log(0.3 / 0.7)
 
 FRACTIONS = [0.0, 1e-30, 0.5, 1 - 2**-53, 1.0]
-LOGITS = [0.0, 1.0, -1.0, 40.0, -40.0, 800.0, -800.0]
+# Among them where 1 - sigmoid rounds to 1, in float32 and in float64.
+LOGITS = [0.0, 1.0, -1.0, 16.75, -16.75, 36.75, -36.75, 40.0, -40.0, 800.0, -800.0]
 
 # Logits at which densities are compared.
 Z = np.linspace(-3, 3, 7)
