@@ -161,6 +161,55 @@ def test_integers_are_refused(name):
         getattr(numerics, name)(np.array([0, 1]))
 
 
+INF, NAN = np.inf, np.nan
+# A row, and what logsumexp, log-softmax and softmax make of it.
+INFINITE_ROWS = [
+    ([-INF], -INF, [0.0], [1.0]),
+    ([INF], INF, [0.0], [1.0]),
+    ([INF, 0.0], INF, [0.0, -INF], [1.0, 0.0]),
+    ([-INF, 0.0], 0.0, [-INF, 0.0], [0.0, 1.0]),
+    ([0.0, INF, -INF], INF, [-INF, 0.0, -INF], [0.0, 1.0, 0.0]),
+    ([-INF, -INF], -INF, [NAN, NAN], [NAN, NAN]),
+    ([INF, INF], INF, [NAN, NAN], [NAN, NAN]),
+    ([INF, INF, 0.0], INF, [NAN, NAN, -INF], [NAN, NAN, 0.0]),
+    ([NAN, INF], NAN, [NAN, NAN], [NAN, NAN]),
+]
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(("row", "total", "logarithms", "shares"), INFINITE_ROWS)
+def test_infinite_entries_of_a_row(row, total, logarithms, shares, dtype, library):
+    x = np.array([row, row], dtype)
+    shares = np.array(shares)
+    np.testing.assert_array_equal(call("logsumexp", x, library), [total] * 2)
+    np.testing.assert_array_equal(call("log_softmax", x, library), [logarithms] * 2)
+    np.testing.assert_array_equal(call("softmax", x, library), [shares] * 2)
+    np.testing.assert_array_equal(call("softmax_complement", x, library), [1 - shares] * 2)
+    parts = numerics.softmax_parts(torch.from_numpy(x) if library == "torch" else x)
+    for part, expected in zip(parts, (logarithms, shares, 1 - shares), strict=True):
+        np.testing.assert_array_equal(np.asarray(part), [expected] * 2)
+
+
+@pytest.mark.parametrize("name", [*ROW, "logsumexp", "softmax_parts"])
+def test_what_works_on_a_row_needs_one(name):
+    for shape in ((), (3, 0)):
+        with pytest.raises(ValueError, match="x must have at least 1 class on the last axis"):
+            getattr(numerics, name)(np.zeros(shape))
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_long_row_is_summed_pairwise_in_any_order_of_memory(dtype, library):
+    x = np.random.default_rng(0).normal(size=(3, 200_000)).astype(dtype)
+    exact = np.log(np.sum(np.exp(x.astype(np.float64)), axis=-1))
+    for rows in (x, np.asfortranarray(x)):
+        given = torch.from_numpy(rows) if library == "torch" else rows
+        found = np.asarray(numerics.logsumexp(given))
+        # One rounding to the dtype and a few of float32, in which half types are computed.
+        np.testing.assert_allclose(found, exact, rtol=np.finfo(dtype).eps + 2e-7)
+
+
 def test_infinite_numbers_have_their_limits():
     x = np.array([-np.inf, np.inf])
     np.testing.assert_array_equal(numerics.softplus(x), [0.0, np.inf])

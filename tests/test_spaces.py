@@ -1,6 +1,7 @@
 """The kinds of arguments: each accepts what it draws, and refuses what it must."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -237,3 +238,57 @@ def test_class_ids_are_counted_in_the_prediction():
         assert CLASS_ID.checked("ids", ids, "like", like, 1).dtype == np.int64
         with pytest.raises(ValueError, match=rf"ids must be class ids in \[0, {classes - 1}\]"):
             CLASS_ID.checked("ids", ids + 1, "like", like, 1)
+
+
+class TestRounding:
+    """What rounding alone carries past an end is taken for the end."""
+
+    @pytest.mark.parametrize("library", [np.asarray, torch.as_tensor])
+    @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+    @pytest.mark.parametrize("space", [PROBABILITY, FRACTION], ids=["probability", "label"])
+    def test_a_few_units_above_one_are_one(self, space, dtype, library):
+        eps = np.finfo(dtype).eps
+        like = library(np.zeros(2))
+        array = library(np.array([1 + 3 * eps, 0.5], dtype))
+        found = space.checked("x", array, "like", like)
+        np.testing.assert_array_equal(np.asarray(found), [1.0, 0.5])
+        with pytest.raises(ValueError, match=r"x must lie in \[0, 1\], got 1.0"):
+            space.checked("x", library(np.array([1 + 8 * eps, 0.5], dtype)), "like", like)
+
+    def test_a_probability_above_one_by_rounding_costs_nothing_where_it_is_right(self):
+        above = np.array([np.nextafter(1.0, 2)])
+        assert LOSSES["binary_cross_entropy"].function(above, np.array([1.0])) == 0
+        assert LOSSES["binary_cross_entropy"].gradient(above, np.array([1.0])) == -1
+        value, _ = LOSSES["binary_cross_entropy"].value_and_grad(above, above)
+        assert value == 0
+
+    @pytest.mark.parametrize("library", [np.asarray, torch.as_tensor])
+    @pytest.mark.parametrize("own", [np.float16, np.float32, np.float64])
+    @pytest.mark.parametrize("other", [np.float16, np.float32, np.float64])
+    def test_a_row_is_judged_in_its_own_dtype(self, own, other, library):
+        rows = softmax(np.random.default_rng(0).normal(size=(200, 10)).astype(own))
+        logits = np.zeros((200, 10), other)
+        LABEL_ROW.checked("labels", library(rows), "logits", library(logits), 1)
+        far = rows * own(1 + 2 * np.sqrt(np.finfo(own).eps))
+        with pytest.raises(ValueError, match=r"labels must sum to 1|labels must lie in"):
+            LABEL_ROW.checked("labels", library(far), "logits", library(logits), 1)
+
+
+class TestNumbersThatADtypeHolds:
+    @pytest.mark.parametrize("library", [np.asarray, torch.as_tensor])
+    @pytest.mark.parametrize(("value", "dtype"), [(1e-50, "float32"), (1e50, "float32")])
+    @pytest.mark.parametrize(("name", "option"), [("huber", "delta"), ("smooth_l1", "beta")])
+    def test_a_threshold_must_not_round_to_0_or_infinity(self, name, option, value, dtype, library):
+        row, inputs = LOSSES[name], [library(np.array([0.0, 3.0], dtype))] * 2
+        got = re.escape(f"got {value}, which is out of the range of {dtype}")
+        message = f"{option} must be a number in .*, {got}"
+        for call in (row.function, row.gradient, row.value, row.grad, row.value_and_grad):
+            with pytest.raises(ValueError, match=message):
+                call(*inputs, **{option: value})
+
+    def test_half_types_are_computed_in_float32_which_holds_more(self):
+        inputs = np.array([3.0], np.float16), np.array([0.0], np.float16)
+        assert LOSSES["smooth_l1"].function(*inputs, beta=1e-8) == 3.0
+        assert (
+            LOSSES["smooth_l1"].function(np.array([300.0], np.float16), inputs[1], beta=1e3) == 45
+        )

@@ -5,6 +5,10 @@ the first argument: of the sum of the values, with respect to it. `labels` are c
 (...) and any integer dtype, or, where a function says so, probabilities of shape (..., classes).
 With :math:`p = \operatorname{softmax}(z)`, :math:`p_k = e^{z_k} / \sum_j e^{z_j}`.
 
+An infinite logit gives the limit, as in :mod:`lossbook.numerics`: a logit of :math:`-\infty` masks
+its class, whose loss is infinite if it is the true one. A row without a limit, as one of nothing
+but :math:`-\infty`, has the loss NaN.
+
 All raise ``TypeError`` for a first argument that is not a floating-point array or class ids that
 are not integers, and ``ValueError`` for labels of another shape, for ids out of range, for values
 outside their domain and for a hyperparameter out of range.
