@@ -1,6 +1,8 @@
 """The cards: complete, and true. What a card claims in words is tried here in numbers."""
 
 import re
+from collections import Counter
+from functools import partial
 
 import mpmath as mp
 import numpy as np
@@ -336,6 +338,36 @@ class TestConvexity:
         ends = value(a, t) + value(b, t)
         assert np.all(ends / 2 - value((a + b) / 2, t) >= -ROUNDING * (1 + abs(ends)))
 
+    @pytest.mark.parametrize("name", THRESHOLDS)
+    @pytest.mark.parametrize("threshold", [0.5, 1.0, 4.0])
+    def test_strictly_convex_only_within_the_threshold(self, name, threshold, rng):
+        def gaps(a, b):
+            value = partial(LOSSES[name].function, **{THRESHOLDS[name]: threshold})
+            ends, middle = (value(p, 0 * p) for p in (a, b)), value((a + b) / 2, 0 * a)
+            return (sum(ends) / 2 - middle)[abs(a - b) > 0.01 * threshold]
+
+        within = rng.uniform(-threshold, threshold, (2, 2000))
+        beyond = rng.uniform(threshold, 9 * threshold, (2, 2000))
+        assert np.all(gaps(*within) > 0)
+        assert np.all(np.abs(gaps(*beyond)) < ROUNDING)
+
+    def test_categorical_cross_entropy_is_strict_in_classes_that_occur(self, rng):
+        rows = rng.dirichlet(np.ones(3), (2, 2000))
+        # The last class never occurs: moving probability between it and nothing costs nothing.
+        label = np.tile([0.6, 0.4, 0.0], (2000, 1))
+        value = LOSSES["categorical_cross_entropy"].function
+        first, second = rows
+        apart = np.abs(first - second)[:, :2].max(axis=1) > 0.01
+        gap = (value(first, label) + value(second, label)) / 2 - value((first + second) / 2, label)
+        assert np.all(gap[apart] > 0)
+        certain = np.tile([1.0, 0.0, 0.0], (2000, 1))
+        second = first[:, [0, 2, 1]]
+        middle = value((first + second) / 2, certain)
+        assert np.allclose(value(first, certain) + value(second, certain), 2 * middle, rtol=1e-12)
+
+    def test_squared_hinge_is_flat_beyond_margin_1(self):
+        assert np.all(LOSSES["squared_hinge"].function(np.array([1.0, 2.0, 50.0]), np.ones(3)) == 0)
+
     def test_brier_is_not_convex_in_logits(self):
         logits, label = np.array([[0.0, 4.0], [0.0, 8.0], [0.0, 12.0]]), np.array([[1, 0]] * 3)
         low, middle, high = LOSSES["brier"].function(softmax(logits), label)
@@ -415,6 +447,23 @@ class TestKinks:
         assert np.any(jumps > 0.1) == (not loss.card.kinks.startswith("None"))
         if loss.card.kinks.startswith("None"):
             assert np.all(jumps < 1e-4)
+
+    @pytest.mark.parametrize(
+        ("name", "at", "target", "jump"),
+        [
+            ("huber", 1.0, 0.0, -1.0),
+            ("huber", -1.0, 0.0, 1.0),
+            ("smooth_l1", 1.0, 0.0, -1.0),
+            ("smooth_l1", -1.0, 0.0, 1.0),
+            ("squared_hinge", 1.0, 1.0, -2.0),
+            ("squared_hinge", -1.0, -1.0, 2.0),
+        ],
+    )
+    def test_second_derivative_jumps_where_the_card_says(self, name, at, target, jump):
+        points = at + 1e-4 * np.array([-2.0, -1.0, 1.0, 2.0])
+        slopes = LOSSES[name].gradient(points, np.full(4, target))
+        below, _, above = np.diff(slopes) / np.diff(points)
+        assert above - below == pytest.approx(jump, rel=1e-8)
 
 
 class TestNoiseModel:
@@ -848,6 +897,12 @@ class TestEveryRowIsHeld:
     def test_row_is_tried_or_a_reason_is_given(self, name, field):
         held, argued = name in HELD[field][0], bool(ARGUED.get((name, field)))
         assert held != argued, f"the row {field} of {name} has no test in numbers, and no reason"
+
+    def test_rows_tried_and_argued_add_up(self):
+        tried = {field: len(losses) for field, (losses, _) in HELD.items()}
+        argued = Counter(field for _, field in ARGUED)
+        print(f"rows tried in numbers: {tried}, argued: {dict(argued)}")
+        assert all(tried[field] + argued[field] == len(CARDS) for field in TEXTS)
 
     def test_the_table_names_rows_that_exist(self):
         assert list(HELD) == list(TEXTS)

@@ -7,6 +7,8 @@ averages an elementwise loss over its last axis before anything else, in float32
 takes the target first; a metric divides by the sum of the weights. **optax** takes the prediction
 first and averages none of these losses. This book divides by the sum of the weights.
 
+What a whole library does with padding, and with a batch of no examples, stands in ``PADDING``.
+
 A row is a claim that can be run. Its call is evaluated with the names of :class:`Convention`; the
 tests do so for PyTorch and scikit-learn, ``make conventions`` for all four libraries.
 """
