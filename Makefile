@@ -4,7 +4,7 @@
 # make lab          opens the notebooks in JupyterLab
 # make notebooks    runs the notebooks and stores their outputs as they are committed
 # make experiments  runs the studies whose results the chapters show
-# make bench        compares the losses with torch's own for speed
+# make bench        compares the losses with torch's own for speed, and two trainings with one
 # make conventions  runs what the book says of PyTorch, Keras, scikit-learn and optax
 # make lint         checks the style of the code
 # make clean        removes what was built, and keeps the environment
@@ -22,6 +22,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # A notebook runs in its own folder, so that a relative path would be looked for there.
 ifneq ($(LOSSBOOK_DATA),)
 export LOSSBOOK_DATA := $(if $(filter /%,$(LOSSBOOK_DATA)),$(LOSSBOOK_DATA),$(CURDIR)/$(LOSSBOOK_DATA))
+endif
+
+# Threads of torch that sleep while they wait, in every kernel: a chapter may load torch before the
+# package, which asks for them otherwise.
+ifeq ($(OMP_WAIT_POLICY)$(GOMP_SPINCOUNT),)
+export OMP_WAIT_POLICY := passive
+export GOMP_SPINCOUNT := 0
 endif
 
 .PHONY: book test serve lab notebooks experiments bench conventions lint clean
@@ -47,6 +54,7 @@ experiments: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@$(VENV) benchmarks/beside_torch.py
+	@$(VENV) benchmarks/side_by_side.py
 
 conventions: $(CONVENTIONS)/installed
 	@$(CONVENTIONS)/bin/python tests/conventions.py

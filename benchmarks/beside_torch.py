@@ -7,19 +7,17 @@ backward together, from NumPy arrays to NumPy arrays for `value_and_grad`, with 
 """
 
 import argparse
-import os
 import time
 
-# Before torch is loaded: its threads, when they have nothing to do, would else go on turning, and
-# take the core from the side whose turn it is.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
-
 import numpy as np
+
+# First, because it asks for threads that sleep when they have nothing to do: torch's would else
+# take the core from the side whose turn it is.
+from lossbook import LOSSES  # isort: split
+
 import torch
 from torch.nn import functional as F
 
-from lossbook import LOSSES
 from lossbook.torch import as_torch
 
 ELEMENTWISE = {

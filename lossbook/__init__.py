@@ -16,9 +16,17 @@ and a row of the table ``LOSSES``, which reduces, weighs and describes it::
     2.625
 """
 
+import os
+
 from lossbook import losses
 from lossbook.loss import LOSSES
 from lossbook.losses import *
 from lossbook.reduction import ignore, weigh_classes, weigh_positives
 
 __all__ = ["LOSSES", "ignore", "weigh_classes", "weigh_positives", *losses.__all__]
+
+# Torch's threads, when they wait, would otherwise keep the cores from those they wait for, and two
+# trainings side by side would take many times as long as one. Torch reads this when it is loaded,
+# and nothing above loads it. Whoever asked for something else is left with that.
+if os.environ.setdefault("OMP_WAIT_POLICY", "passive").lower() == "passive":
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")

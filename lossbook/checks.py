@@ -86,14 +86,34 @@ data, and the mask as weights of 0
 
 
 def plain(name, array):
-    """An array, or a list of numbers, as a NumPy array; none in disguise.
+    """An array, a tensor on the CPU or a list of numbers as a NumPy array; none in disguise.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a masked array or a matrix, a tensor on a device or with a gradient, rows of unequal
+        lengths. NumPy has no bfloat16: such a tensor becomes float32, which holds all its numbers.
 
     Examples
     --------
     >>> plain("ids", [0, 2])
     array([0, 2])
     """
-    return np.asarray(not_in_disguise(name, array))
+    not_in_disguise(name, array)
+    if array_api_compat.is_torch_array(array):
+        xp = array_namespace(**{name: array})
+        if array.requires_grad or not is_near(array):
+            fault = "that requires a gradient" if array.requires_grad else f"on {array.device}"
+            raise TypeError(
+                f"{name} must be a tensor on the CPU without a gradient, got one {fault}; "
+                "pass its .detach().cpu()"
+            )
+        if array.dtype == xp.bfloat16:
+            array = xp.astype(array, xp.float32)
+    try:
+        return np.asarray(array)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array or a list of numbers: {error}") from None
 
 
 @cache

@@ -15,19 +15,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossbook.checks import count, same_shape
+from lossbook.checks import count, same_shape, silent
 from lossbook.loss import LOSSES, Loss
+
+try:
+    from lossbook.checks import plain
+except ImportError:  # A STAND-IN until lossbook.checks.plain is there; then these lines go.
+
+    def plain(name, array):
+        if isinstance(array, (np.ma.MaskedArray, np.matrix)):
+            raise TypeError(
+                f"{name} must be a plain array, got {type(array).__name__}: its mask would be "
+                "lost; pass the data, and the mask as weights of 0"
+            )
+        return np.asarray(array)
+
 
 EPS = np.finfo(np.float64).eps
 
 
+@silent
 def central_difference(f, x, /, *, step=EPS ** (1 / 3)):
     r"""Gradient of the sum of ``f(x)`` by central differences, :math:`(f(x + h) - f(x - h)) / 2h`.
 
     Parameters
     ----------
     f : function of one array
-    x : floating-point array, any shape
+    x : array of real numbers, any shape
     step : float > 0; for each entry :math:`h` is `step` times its size, or times 0.01 if that is
         more. The cube root of the machine epsilon balances the error of the formula, which grows
         with :math:`h^2`, and that of rounding, which grows with :math:`1 / h`.
@@ -37,7 +51,7 @@ def central_difference(f, x, /, *, step=EPS ** (1 / 3)):
     >>> central_difference(lambda x: x**3, np.array([1.0, 2.0])).round(6)
     array([ 3., 12.])
     """
-    x = np.asarray(x, np.float64)
+    x = _numbers(x)
     gradient = np.empty_like(x)
     for index in np.ndindex(x.shape):
         h = step * max(abs(x[index]), 0.01)
@@ -49,6 +63,7 @@ def central_difference(f, x, /, *, step=EPS ** (1 / 3)):
     return gradient
 
 
+@silent
 def complex_step(f, x, /, *, step=1e-30):
     r"""Gradient of the sum of ``f(x)`` by complex steps, :math:`\operatorname{Im} f(x + i h) / h`.
 
@@ -58,7 +73,7 @@ def complex_step(f, x, /, *, step=1e-30):
     Raises
     ------
     TypeError
-        If ``f`` returns real numbers for complex ones.
+        If `x` does not hold real numbers, or if ``f`` returns real numbers for complex ones.
 
     Source: W. Squire and G. Trapp, "Using complex variables to estimate derivatives of real
     functions", *SIAM Review* 40 (1998).
@@ -68,7 +83,7 @@ def complex_step(f, x, /, *, step=1e-30):
     >>> complex_step(lambda x: x**3, np.array([1.0, 2.0]))
     array([ 3., 12.])
     """
-    x = np.asarray(x, np.float64)
+    x = _numbers(x)
     gradient = np.empty_like(x)
     for index in np.ndindex(x.shape):
         moved = x.astype(np.complex128)
@@ -90,7 +105,7 @@ def autograd(f, x, /):
     """
     import torch
 
-    x = torch.tensor(np.asarray(x, np.float64), requires_grad=True)
+    x = torch.from_numpy(_numbers(x)).requires_grad_()
     f(x).sum().backward()
     return x.grad.numpy()
 
@@ -162,7 +177,8 @@ def check_gradient(loss, /, *inputs, **hyperparameters):
     Raises
     ------
     TypeError, ValueError
-        If the prediction is no float64 array, or the gradient does not have its shape.
+        If the prediction is no float64 array, an input is a masked array or a matrix, or the
+        gradient does not have the shape of the prediction.
 
     Examples
     --------
@@ -192,10 +208,15 @@ def check_gradient(loss, /, *inputs, **hyperparameters):
         value, gradient = loss
         name = value.__name__
     prediction, *others = inputs
-    if not isinstance(prediction, np.ndarray) or prediction.dtype != np.float64:
+    if not isinstance(prediction, np.ndarray) or prediction.dtype.newbyteorder("=") != np.float64:
         got = getattr(prediction, "dtype", type(prediction).__name__)
         raise TypeError(f"the prediction must be a NumPy array of dtype float64, got {got}")
-    claimed = gradient(*inputs, **hyperparameters)
+    prediction = _numbers(prediction, "the prediction")
+    others = [
+        plain(f"argument {place}", other) if isinstance(other, np.ndarray) else other
+        for place, other in enumerate(others, start=2)
+    ]
+    claimed = plain("the gradient", gradient(prediction, *others, **hyperparameters))
     same_shape("the gradient", claimed, "the prediction", prediction)
 
     def of_prediction(x):
@@ -204,7 +225,9 @@ def check_gradient(loss, /, *inputs, **hyperparameters):
     def of_tensor(x):
         import torch
 
-        tensors = (torch.as_tensor(o) if isinstance(o, np.ndarray) else o for o in others)
+        tensors = (
+            torch.from_numpy(_for_torch(o)) if isinstance(o, np.ndarray) else o for o in others
+        )
         return value(x, *tensors, **hyperparameters)
 
     def of_complex(x):
@@ -253,8 +276,23 @@ def example_inputs(loss, /, *, size=5, classes=4, seed=0):
     row = loss if isinstance(loss, Loss) else LOSSES[loss]
     lengths = size if isinstance(size, tuple) else (size,)
     shape, classes = tuple(count("size", n, least=0) for n in lengths), count("classes", classes)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(count("seed", seed, least=0))
     return tuple(space.draw(rng, shape, classes) for space in row.function.spaces)
+
+
+def _numbers(x, name="x"):
+    """A float64 copy of an array of real numbers, in the one form that torch takes too."""
+    x = plain(name, x)
+    if not np.isdtype(x.dtype, ("real floating", "integral")):
+        raise TypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
+    return np.array(x, np.float64, order="C")
+
+
+def _for_torch(array):
+    """A copy as torch takes it, which is not every form, and of unsigned integers hardly any."""
+    is_integer = np.issubdtype(array.dtype, np.integer)
+    dtype = np.int64 if is_integer else array.dtype.newbyteorder("=")
+    return np.array(array, dtype, order="C")
 
 
 def _error(claimed, found):

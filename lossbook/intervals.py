@@ -1,6 +1,11 @@
 """Intervals: how sure one can be of a mean over seeds, of a difference, of a fraction.
 
 A single training run is a single draw. These functions say what several draws allow one to claim.
+
+Draws are NumPy arrays, lists, or torch tensors on the CPU that carry no gradient. Masked arrays
+are refused with a ``TypeError``: a mask would be lost, so drop the masked entries first. All is
+computed in float64. A NaN among the draws makes the whole result NaN. Where a draw is infinite, the
+mean is infinite or NaN, and the ends of its interval are NaN.
 """
 
 from __future__ import annotations
@@ -43,6 +48,7 @@ class PairedDifference(NamedTuple):
         return _formatted(self, spec)
 
 
+@checks.silent
 def mean_interval(values, /, level=0.95):
     r"""Student's confidence interval for the mean of a normal population.
 
@@ -71,6 +77,7 @@ def mean_interval(values, /, level=0.95):
     return Interval(*_student(_draws("values", values), _level(level))[:3])
 
 
+@checks.silent
 def paired_difference(a, b, /, level=0.95):
     r"""The mean of a - b over matched runs, with Student's interval and test.
 
@@ -169,6 +176,7 @@ def holm(p_values, /):
     return adjusted
 
 
+@checks.silent
 def two_way_interval(table, /, level=0.95, *, resamples=1000, seed=0):
     r"""Bootstrap interval for the mean of a table that counts both the seeds and the test examples.
 
@@ -198,7 +206,7 @@ def two_way_interval(table, /, level=0.95, *, resamples=1000, seed=0):
     >>> f"{two_way_interval(correct):.2f}"
     '0.90 (0.89 to 0.92)'
     """
-    table = np.asarray(table)
+    table = checks.plain("table", table)
     if table.dtype.kind not in "biuf":
         raise TypeError(f"table must hold booleans or real numbers, got dtype {table.dtype}")
     if table.ndim != 2 or min(table.shape) < 2:
@@ -208,7 +216,7 @@ def two_way_interval(table, /, level=0.95, *, resamples=1000, seed=0):
     table = table.astype(np.float64)
     level = _level(level)
     resamples = checks.count("resamples", resamples, 100)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.count("seed", seed, 0))
     seeds, examples = table.shape
     # How often each row and each column is drawn is all that the mean needs.
     rows = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
@@ -219,7 +227,7 @@ def two_way_interval(table, /, level=0.95, *, resamples=1000, seed=0):
 
 
 def _draws(name, values, least=2):
-    values = np.asarray(values)
+    values = checks.plain(name, values)
     if values.dtype.kind not in "iuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {values.dtype}")
     if values.ndim != 1 or len(values) < least:
@@ -238,13 +246,20 @@ def _student(values, level):
     """Student's interval and test for the mean of a normal population."""
     from scipy import stats
 
-    mean = float(np.mean(values))
-    if np.all(values == values[0]):
+    # Squares of very large or small draws would leave float64's range; near 1 they do not, and a
+    # power of 2 takes no digit.
+    largest = np.max(np.abs(values))
+    power = int(np.frexp(largest)[1]) if np.isfinite(largest) else 0
+    near_one = np.ldexp(values, -power)
+    mean = np.mean(near_one)
+    if np.isfinite(mean) and np.all(values == values[0]):
         # No spread, though the rounded mean may miss the values by a bit: SciPy would make one of
         # that, and divide 0 by 0 where there is none.
-        return PairedDifference(mean, mean, mean, 0.0 if mean else float("nan"))
-    test = stats.ttest_1samp(values, 0.0)
-    return PairedDifference(mean, *map(float, (*test.confidence_interval(level), test.pvalue)))
+        ends, p_value = (mean, mean), 0.0 if mean else float("nan")
+    else:
+        test = stats.ttest_1samp(near_one, 0.0)
+        ends, p_value = test.confidence_interval(level), float(test.pvalue)
+    return PairedDifference(*(float(np.ldexp(x, power)) for x in (mean, *ends)), p_value)
 
 
 def _formatted(interval, spec):

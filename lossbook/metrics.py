@@ -2,7 +2,9 @@
 
 Every function takes (prediction, target) by position: NumPy arrays, lists, or torch tensors on the
 CPU that carry no gradient. Class ids and binary labels are integers or booleans. Scores are real
-numbers of which more means more likely. A NaN among scores or probabilities makes the result NaN.
+numbers of which more means more likely; infinities rank first and last. A NaN among scores or
+probabilities makes the result NaN. Masked arrays are refused with a ``TypeError``: a mask would be
+lost, so drop the masked entries first. Whatever the dtypes, counts are int64 and ratios float64.
 
 A ratio 0/0 is undefined, and is reported as NaN, not as 0: to a model that predicts no positives, a
 precision of 0 would attribute mistakes it did not make. Where a table or an average needs a number,
@@ -11,9 +13,11 @@ precision of 0 would attribute mistakes it did not make. Where a table or an ave
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
+from array_api_compat import is_torch_array
 
 from lossbook import checks
 from lossbook.spaces import BIT, CLASS_ID, LABEL_ROW
@@ -77,7 +81,7 @@ def top_k_accuracy(scores, ids, /, k):
     >>> top_k_accuracy(scores, [2, 1], k=1), top_k_accuracy(scores, [2, 1], k=2)
     (0.0, 0.5)
     """
-    scores, ids = _scores("scores", scores, 2), np.asarray(ids)
+    scores, ids = _scores("scores", scores, 2), checks.plain("ids", ids)
     ids = CLASS_ID.checked("ids", ids, "scores", scores, axes=1)
     classes = scores.shape[1]
     k = checks.count("k", k, 1, classes)
@@ -138,7 +142,7 @@ def precision_recall_f1(predicted_ids, ids, /, *, average="binary", undefined=fl
           to the largest id.
         - "macro": the mean of these over the classes that occur in `predicted_ids` or `ids`; it is
           undefined if one of them is.
-    undefined : float
+    undefined : float, NaN included
         Takes the place of 0/0.
 
     Source: C. J. van Rijsbergen (1979), Information Retrieval, 2nd edition, chapter 7.
@@ -152,6 +156,8 @@ def precision_recall_f1(predicted_ids, ids, /, *, average="binary", undefined=fl
     """
     if average not in ("binary", "none", "macro"):
         raise ValueError(f"average must be 'binary', 'none' or 'macro', got {average!r}")
+    if not isinstance(undefined, Real) or isinstance(undefined, bool):
+        raise TypeError(f"undefined must be a number, got {undefined!r}")
     if average == "binary":
         predicted_ids, ids = _id_pair(predicted_ids, ids)
         _binary("predicted_ids", predicted_ids)
@@ -308,7 +314,6 @@ def iou(prediction, target, /):
     >>> iou([[1, 1], [0, 0]], [[1, 0], [1, 0]])
     0.3333333333333333
     """
-    prediction, target = np.asarray(prediction), np.asarray(target)
     prediction, target = _binary("prediction", prediction), _binary("target", target)
     checks.same_shape("target", target, "prediction", prediction)
     union = np.sum(prediction | target)
@@ -316,7 +321,8 @@ def iou(prediction, target, /):
 
 
 def _id_pair(predicted_ids, ids):
-    predicted_ids, ids = np.asarray(predicted_ids), np.asarray(ids)
+    predicted_ids = checks.plain("predicted_ids", predicted_ids)
+    ids = checks.plain("ids", ids)
     for name, array in (("predicted_ids", predicted_ids), ("ids", ids)):
         _not_empty(name, array)
         if array.dtype.kind not in "iub":
@@ -336,7 +342,7 @@ def _extremes(predicted_ids, ids):
 
 
 def _scores(name, scores, ndim):
-    scores = np.asarray(scores)
+    scores = checks.plain(name, scores)
     _not_empty(name, scores)
     if scores.dtype.kind not in "iuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {scores.dtype}")
@@ -353,6 +359,7 @@ def _not_empty(name, array):
 
 def _binary(name, array):
     """Booleans from booleans or from numbers that are 0 or 1."""
+    array = checks.plain(name, array)
     if array.dtype.kind not in "iufb":
         raise TypeError(f"{name} must be booleans or 0 and 1, got dtype {array.dtype}")
     if array.dtype.kind == "f" and np.isnan(array).any():
@@ -364,19 +371,20 @@ def _binary(name, array):
 
 def _binary_pair(name, scores, labels):
     scores = _scores(name, scores, 1)
-    labels = checks.same_shape("labels", np.asarray(labels), name, scores)
-    return scores, _binary("labels", labels)
+    return scores, checks.same_shape("labels", _binary("labels", labels), name, scores)
 
 
 def _confidences(probabilities, ids):
     """The confidence of each row, and whether the outcome bore it out."""
-    probabilities = np.asarray(probabilities)
-    if probabilities.ndim == 1:
-        confidence, correct = _binary_pair("probabilities", probabilities, ids)
+    rows = checks.plain("probabilities", probabilities)
+    if rows.ndim == 1:
+        confidence, correct = _binary_pair("probabilities", rows, ids)
         return checks.within("probabilities", confidence, 0, 1), correct
-    LABEL_ROW.checked("probabilities", _scores("probabilities", probabilities, 2))
-    ids = CLASS_ID.checked("ids", np.asarray(ids), "probabilities", probabilities, axes=1)
-    return probabilities.max(axis=1), probabilities.argmax(axis=1) == ids
+    rows = _scores("probabilities", rows, 2)
+    # How far a row's sum may be from 1 depends on the dtype that it was rounded in.
+    LABEL_ROW.checked("probabilities", probabilities if is_torch_array(probabilities) else rows)
+    ids = CLASS_ID.checked("ids", checks.plain("ids", ids), "probabilities", rows, axes=1)
+    return rows.max(axis=1), rows.argmax(axis=1) == ids
 
 
 def _ratio(numerator, denominator, undefined):

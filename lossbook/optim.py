@@ -15,8 +15,17 @@ changes neither its arguments nor anything else::
 `params` and `grads` are lists or dicts of NumPy arrays or torch tensors, alike in keys and shapes.
 A learning rate is a number, or a function of the step: the number of updates made so far, from 0.
 
-Raises ``TypeError`` for parameters that are not a list or dict of floating-point arrays, and
-``ValueError`` for gradients of other keys or shapes and for a hyperparameter out of range.
+Parameters keep their dtype. For half types the step is computed, and the state kept, in float32,
+and only the new parameter is rounded: in float16 Adam's ``eps`` of 1e-8 would be 0, and the square
+of a gradient of 300 infinite. Gradients come in any real dtype.
+
+A NaN in a gradient makes its weight NaN, and so does an infinite one in Adam; in SGD an infinite
+gradient makes the weight infinite, or NaN. The weight stays so: nothing is overlooked. A finite
+step that leaves the range of the parameter's dtype comes out infinite.
+
+Raises ``TypeError`` for parameters that are not a list or dict of floating-point arrays and for a
+state of another optimiser, and ``ValueError`` for gradients or a state of other keys or shapes and
+for a hyperparameter out of range. The message calls an array by its key: ``grads['w']``.
 """
 
 from __future__ import annotations
@@ -26,7 +35,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lossbook.checks import cast_like, count, number, real, same_shape, silent
+import numpy as np
+from array_api_compat import array_namespace
+
+from lossbook.checks import as_like, cast_like, count, number, real, same_shape, silent
+from lossbook.numerics import clip
 
 
 class Momentum(NamedTuple):
@@ -37,11 +50,11 @@ class Momentum(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """State of :class:`Adam`: steps made, and running means of the gradient and of its square."""
+    """State of :class:`Adam`: steps made, and each gradient's running mean and root mean square."""
 
     step: int
     mean: Any
-    square: Any
+    rms: Any
 
 
 @dataclass(frozen=True)
@@ -76,24 +89,27 @@ class SGD:
         _check_rate(self)
         _check(self, "momentum", 0, 1, open_high=True)
         _check(self, "weight_decay", 0)
+        if not isinstance(self.nesterov, (bool, np.bool_)):
+            raise TypeError(f"nesterov must be True or False, got {self.nesterov!r}")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0")
 
     def init(self, params):
         """The state before the first step: no velocity."""
-        return Momentum(0, _map(_zeros, params))
+        return Momentum(0, _zeros(params))
 
     @silent
     def update(self, params, grads, state):
         """One step; returns new parameters and a new state."""
-        grads = _decayed(grads, params, self.weight_decay)
+        weights, grads, state = _checked(params, grads, state, Momentum)
+        grads = _decayed(grads, weights, self.weight_decay)
         velocity = _map(lambda v, g: self.momentum * v + g, state.velocity, grads)
         direction = velocity
         if self.nesterov:
             direction = _map(lambda g, v: g + self.momentum * v, grads, velocity)
         lr = _rate(self.lr, state.step)
-        params = _map(lambda w, d: w - lr * d, params, direction)
-        return params, Momentum(state.step + 1, velocity)
+        moved = _map(lambda w, d: w - _times(lr, d), weights, direction)
+        return _rounded(moved, params), Momentum(state.step + 1, velocity)
 
 
 @dataclass(frozen=True)
@@ -108,8 +124,14 @@ class Adam:
         u &\leftarrow \beta_2 u + (1 - \beta_2) g^2, & \hat u &= u / (1 - \beta_2^k), \\
         w &\leftarrow w - \eta\, \hat m / (\sqrt{\hat u} + \epsilon).
 
+    where 0/0 is taken as 0: with :math:`\epsilon = 0`, a weight that had no gradient yet stays.
     Weight decay :math:`\lambda` adds :math:`\lambda w` to the gradient first, where Adam then
     rescales it; :class:`AdamW` does not.
+
+    The state holds :math:`\sqrt u`, not :math:`u`: a square overflows, or vanishes, where the
+    gradient itself does not. From one step to the next,
+    :math:`\sqrt u \leftarrow \operatorname{hypot}(\sqrt{\beta_2} \sqrt u, \sqrt{1 - \beta_2}\, g)`
+    squares nothing.
 
     Parameters
     ----------
@@ -145,25 +167,26 @@ class Adam:
 
     def init(self, params):
         """The state before the first step: both running means are 0."""
-        return Moments(0, _map(_zeros, params), _map(_zeros, params))
+        return Moments(0, _zeros(params), _zeros(params))
 
     @silent
     def update(self, params, grads, state):
         """One step; returns new parameters and a new state."""
-        return self._step(params, _decayed(grads, params, self.weight_decay), state)
+        weights, grads, state = _checked(params, grads, state, Moments)
+        moved, state = self._step(weights, _decayed(grads, weights, self.weight_decay), state)
+        return _rounded(moved, params), state
 
-    def _step(self, params, grads, state):
+    def _step(self, weights, grads, state):
         beta1, beta2 = self.betas
         step = state.step + 1
         mean = _map(lambda m, g: beta1 * m + (1 - beta1) * g, state.mean, grads)
-        square = _map(lambda u, g: beta2 * u + (1 - beta2) * g * g, state.square, grads)
+        rms = _map(lambda r, g: _root(beta2, r, g), state.rms, grads)
         # Both bias corrections are numbers, so they are kept out of the arrays.
-        length = _rate(self.lr, state.step) / (1 - beta1**step)
-        scale = 1 / math.sqrt(1 - beta2**step)
-        params = _map(
-            lambda w, m, u: w - length * m / (scale * u**0.5 + self.eps), params, mean, square
+        lr, scale = _rate(self.lr, state.step) / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
+        weights = _map(
+            lambda w, m, r: w - _times(lr, m / _positive(scale * r + self.eps)), weights, mean, rms
         )
-        return params, Moments(step, mean, square)
+        return weights, Moments(step, mean, rms)
 
 
 @dataclass(frozen=True)
@@ -190,9 +213,10 @@ class AdamW(Adam):
     @silent
     def update(self, params, grads, state):
         """One step; returns new parameters and a new state."""
-        grads = _checked(grads, params)
+        weights, grads, state = _checked(params, grads, state, Moments)
         shrink = 1 - _rate(self.lr, state.step) * self.weight_decay
-        return self._step(_map(lambda w: shrink * w, params), grads, state)
+        moved, state = self._step(_map(lambda w: shrink * w, weights), grads, state)
+        return _rounded(moved, params), state
 
 
 def one_cycle(peak, steps, *, warmup=0.3, start=25.0, end=1e4):
@@ -215,11 +239,11 @@ def one_cycle(peak, steps, *, warmup=0.3, start=25.0, end=1e4):
     >>> [round(rate(step), 4) for step in (0, 4, 9)]
     [0.004, 0.1, 0.0]
     """
-    number("peak", peak, 0, open_low=True)
+    # Python's numbers: a narrow type's would be rounded, or overflow.
+    peak = number("peak", peak, 0, open_low=True)
     steps = count("steps", steps, 2)
-    number("warmup", warmup, 0, 1, open_low=True, open_high=True)
-    number("start", start, 1)
-    number("end", end, 1)
+    warmup = number("warmup", warmup, 0, 1, open_low=True, open_high=True)
+    start, end = number("start", start, 1), number("end", end, 1)
     first, last = peak / start, peak / start / end
     turn = warmup * steps - 1
 
@@ -243,8 +267,7 @@ def cosine(peak, steps):
     >>> [round(rate(step), 4) for step in (0, 5, 10)]
     [0.1, 0.05, 0.0]
     """
-    number("peak", peak, 0, open_low=True)
-    steps = count("steps", steps)
+    peak, steps = number("peak", peak, 0, open_low=True), count("steps", steps)
     return lambda step: _half_cosine(peak, 0.0, min(1.0, step / steps))
 
 
@@ -276,48 +299,115 @@ def _rate(lr, step):
     return number("lr(step)", lr(step), 0) if callable(lr) else lr
 
 
-def _checked(grads, params):
-    """The gradients, each of its parameter's shape, dtype and device."""
-
-    def checked(parameter, gradient):
-        real("a parameter", parameter)
-        gradient = cast_like("its gradient", gradient, "a parameter", parameter)
-        return same_shape("its gradient", gradient, "a parameter", parameter)
-
-    return _map(checked, params, grads)
+def _names(kind, arrays):
+    """What messages call each array: params['w'], grads[0]."""
+    if isinstance(arrays, dict):
+        return {key: f"{kind}[{key!r}]" for key in arrays}
+    if isinstance(arrays, list):
+        return [f"{kind}[{index}]" for index in range(len(arrays))]
+    raise TypeError(f"params must be a list or a dict of arrays, got {type(arrays).__name__}")
 
 
-def _decayed(grads, params, weight_decay):
-    """The gradients, checked against the parameters, plus that of the penalty."""
-    grads = _checked(grads, params)
+def _zeros(params):
+    """Zeros in the shape of each parameter and the dtype that it is computed in."""
+    widened = _map(_widened, _names("params", params), params)
+    return _map(lambda w: array_namespace(w).zeros_like(w), widened)
+
+
+def _widened(name, parameter):
+    """A parameter in the dtype that it is computed in, which is float32 at least."""
+    xp, parameter = real(name, parameter)
+    return as_like(parameter, parameter, xp.result_type(parameter.dtype, xp.float32))
+
+
+def _checked(params, grads, state, kind):
+    """All arrays in the dtypes that are computed in, each checked against its parameter."""
+    if not isinstance(state, kind):
+        raise TypeError(
+            f"state must be a {kind.__name__}, as init returns it, got {type(state).__name__}"
+        )
+    names = _names("params", params)
+    weights = _map(_widened, names, params)
+
+    def checked(name, arrays):
+        return _map(_alike, names, weights, _names(name, params), arrays)
+
+    parts = {
+        key: checked(f"state.{key}", arrays)
+        for key, arrays in zip(kind._fields[1:], state[1:], strict=True)
+    }
+    return weights, checked("grads", grads), kind(count("state.step", state.step, 0), **parts)
+
+
+def _alike(parameter_name, parameter, name, array):
+    """An array of the shape of a parameter, in its dtype and on its device."""
+    array = cast_like(name, array, parameter_name, parameter)
+    return same_shape(name, array, parameter_name, parameter)
+
+
+def _rounded(weights, params):
+    """The new parameters in the dtypes of the old ones."""
+    return _map(lambda new, old: as_like(new, old, old.dtype), weights, params)
+
+
+def _decayed(grads, weights, weight_decay):
+    """The gradients, plus that of the penalty."""
     if not weight_decay:
         return grads
-    return _map(lambda g, w: g + weight_decay * w, grads, params)
+    return _map(lambda g, w: g + weight_decay * w, grads, weights)
 
 
-def _zeros(array):
-    xp, array = real("a parameter", array)
-    return xp.zeros_like(array)
+def _root(beta, root, gradient):
+    """The root of the running mean of squares, one gradient later."""
+    # A root that is multiplied by the rounded root of beta is off to the same side at each step.
+    # What it loses is small, and so is the rounding of that.
+    lost = (1 - beta) / (1 + math.sqrt(beta))
+    xp = array_namespace(root)
+    return xp.hypot(root - lost * root, math.sqrt(1 - beta) * gradient)
+
+
+def _positive(array):
+    """An array without its zeros: a mean of 0 stays 0 when it is divided by one."""
+    limits = array_namespace(array).finfo(array.dtype)
+    return clip(array, float(limits.smallest_normal) * float(limits.eps))
+
+
+def _times(rate, array):
+    """A learning rate times an array, in float64 if the array's dtype cannot hold the rate."""
+    xp = array_namespace(array)
+    limits = xp.finfo(array.dtype)
+    if rate and not float(limits.smallest_normal) <= rate <= float(limits.max):
+        array = xp.astype(array, xp.float64)
+    return rate * array
 
 
 def _map(function, first, *others):
     """Apply a function to the arrays of alike lists or dicts."""
-    if not isinstance(first, (list, dict)):
-        raise TypeError(f"params must be a list or a dict of arrays, got {type(first).__name__}")
     for other in others:
-        if _structure(other) != _structure(first):
+        if not _are_alike(first, other):
             raise ValueError(
                 "params, grads and state must be alike, "
                 f"got a {_structure(first)} and a {_structure(other)}"
             )
     if isinstance(first, dict):
-        return {key: function(array, *(o[key] for o in others)) for key, array in first.items()}
-    return [function(*arrays) for arrays in zip(first, *others, strict=True)]
+        return {key: _array(function(*(each[key] for each in (first, *others)))) for key in first}
+    return [_array(function(*arrays)) for arrays in zip(first, *others, strict=True)]
+
+
+def _array(result):
+    # NumPy's arithmetic turns an array without axes into a number.
+    return np.asarray(result) if isinstance(result, np.generic) else result
+
+
+def _are_alike(one, other):
+    if isinstance(one, dict):
+        return isinstance(other, dict) and one.keys() == other.keys()
+    return isinstance(other, list) and len(one) == len(other)
 
 
 def _structure(arrays):
     if isinstance(arrays, dict):
-        return f"dict of {', '.join(sorted(map(str, arrays)))}"
+        return f"dict of {', '.join(map(str, arrays))}"
     if isinstance(arrays, list):
         return f"list of {len(arrays)}"
     return type(arrays).__name__

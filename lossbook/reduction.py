@@ -161,6 +161,7 @@ def reduce(values, reduction="mean", weights=None):
     >>> float(reduce(np.array([1.0, 4.0]), weights=np.array([3.0, 1.0])))
     1.75
     """
+    checks.real("values", values)
     reduced = _settled(reduction, weights, tuple(values.shape), values).value(values)
     return checks.as_like(reduced, values, values.dtype)
 
@@ -179,6 +180,7 @@ def reduce_grad(gradient, values_shape, reduction="mean", weights=None):
     array([[ 1., -1.],
            [ 2., -2.]])
     """
+    checks.real("gradient", gradient)
     return _settled(reduction, weights, tuple(values_shape), gradient).gradient(gradient)
 
 
@@ -233,6 +235,7 @@ def ignore(labels, index=-100):
     return xp.where(marked, stand_in, labels), xp.where(marked, 0.0, 1.0)
 
 
+@silent
 def weigh_classes(labels, class_weights, label_smoothing=0.0):
     r"""Weigh classes: labels and weights under which class :math:`k` counts :math:`w_k` times.
 
@@ -284,6 +287,7 @@ def weigh_classes(labels, class_weights, label_smoothing=0.0):
     ), weights
 
 
+@silent
 def weigh_positives(labels, pos_weight):
     r"""Weigh the positive labels of each column: labels and weights that do it.
 

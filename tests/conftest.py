@@ -8,3 +8,7 @@ os.environ["LOSSBOOK_OFFLINE"] = "1"
 # Two test processes share the machine. One thread each is fastest then, and sums are taken in the
 # order in which the stored outputs of the notebooks were computed, whatever the number of cores.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# A chapter may load torch before it loads lossbook, which is then too late to ask for threads that
+# sleep while they wait. Its kernel inherits what is asked for here.
+import lossbook  # noqa: F401

@@ -204,13 +204,14 @@ def test_a_trial_notices_adamw_without_its_decay(monkeypatch):
 def adam_rewritten(patch):
     def step(self, params, grads, state):
         beta1, beta2 = self.betas
-        k, moved, mean, square = state.step + 1, {}, {}, {}
+        k, moved, mean, rms = state.step + 1, {}, {}, {}
         for key, g in grads.items():
             mean[key] = state.mean[key] + (1 - beta1) * (g - state.mean[key])
-            square[key] = state.square[key] + (1 - beta2) * (g**2 - state.square[key])
-            scale = (square[key] / (1 - beta2**k)).sqrt() + self.eps
+            square = state.rms[key] ** 2 * beta2 + (1 - beta2) * g**2
+            rms[key] = square.sqrt()
+            scale = (square / (1 - beta2**k)).sqrt() + self.eps
             moved[key] = params[key] - self.lr(k - 1) * mean[key] / (1 - beta1**k) / scale
-        return moved, optim.Moments(k, mean, square)
+        return moved, optim.Moments(k, mean, rms)
 
     patch.setattr(optim.Adam, "_step", step)
 

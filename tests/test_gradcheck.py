@@ -194,6 +194,81 @@ def test_predictions_other_than_float64_are_refused(prediction, error, message):
         check_gradient("squared_error", prediction, T)
 
 
+def swapped(array):
+    return array.astype(array.dtype.newbyteorder("S"))
+
+
+def backwards(array):
+    return array[::-1].copy()[::-1]
+
+
+def read_only(array):
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+def strided(array):
+    return np.repeat(array, 2, axis=0)[::2]
+
+
+FORMS = [swapped, backwards, read_only, strided]
+
+
+@pytest.mark.parametrize("form", [*FORMS, np.ndarray.tolist])
+@pytest.mark.parametrize("differentiate", [central_difference, complex_step, autograd])
+def test_an_array_may_have_any_form(differentiate, form):
+    np.testing.assert_array_equal(differentiate(cube, form(P)), differentiate(cube, P))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_loss_is_checked_at_arrays_of_any_form(name, form):
+    inputs = example_inputs(name)
+    check = check_gradient(name, *map(form, inputs))
+    assert repr(check) == repr(check_gradient(name, *inputs))
+    assert check.passed
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "u2", "u4", "u8", ">i8", ">u2"])
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "multiclass_hinge"])
+def test_class_ids_may_have_any_integer_dtype(name, dtype):
+    prediction, ids = example_inputs(name)
+    assert check_gradient(name, prediction, ids.astype(dtype)).passed
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u2", "u8", ">f8"])
+def test_your_own_functions_take_targets_of_any_dtype(dtype):
+    check = check_gradient((cube, cube_grad), P, np.array([2, 0, 1], dtype))
+    assert check.passed
+    assert all(witness.passed for witness in check.witnesses)
+
+
+@pytest.mark.parametrize("differentiate", [central_difference, complex_step, autograd])
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.ma.masked_greater(P, 1), "x must be a plain array, got MaskedArray"),
+        (P + 1j, "x must hold real numbers, got dtype complex128"),
+        (["1"], "x must hold real numbers, got dtype <U1"),
+        (None, "x must hold real numbers, got dtype object"),
+    ],
+)
+def test_what_is_no_array_of_real_numbers_is_named(differentiate, x, message):
+    with pytest.raises(TypeError, match=message):
+        differentiate(cube, x)
+
+
+def test_a_mask_is_not_lost():
+    masked = np.ma.masked_greater(P, 1)
+    with pytest.raises(TypeError, match="the prediction must be a plain array, got MaskedArray"):
+        check_gradient("squared_error", masked, T)
+    with pytest.raises(TypeError, match="argument 2 must be a plain array, got MaskedArray"):
+        check_gradient((cube, cube_grad), P, masked)
+    with pytest.raises(TypeError, match="the gradient must be a plain array, got MaskedArray"):
+        check_gradient((cube, lambda p, t: np.ma.array(cube_grad(p, t))), P, T)
+
+
 def test_a_gradient_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"the gradient has shape \(3, 1\) but the prediction"):
         check_gradient((cube, lambda p, t: cube_grad(p, t)[:, None]), P, T)

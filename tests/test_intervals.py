@@ -171,6 +171,51 @@ def test_nan_in_gives_nan_out():
     assert np.isnan(holm([0.1, math.nan])).all()
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e200, 1e307])
+def test_an_interval_has_the_scale_of_its_draws(size):
+    # The squares of such draws are 0 or infinite.
+    values = np.array([1.0, 2.0, 4.0, 3.0])
+    for whole, scaled in (
+        (mean_interval(values), mean_interval(size * values)),
+        (
+            paired_difference(values, np.ones(4)),
+            paired_difference(size * values, size * np.ones(4)),
+        ),
+    ):
+        # The draws are rounded when they are scaled.
+        assert scaled[:3] == pytest.approx(size * np.array(whole[:3]), rel=1e-14)
+        assert scaled[3:] == pytest.approx(whole[3:], rel=1e-14)
+
+
+def test_the_mean_of_equal_draws_does_not_overflow():
+    assert mean_interval([1.5e308] * 3) == (1.5e308,) * 3
+
+
+def test_an_infinite_draw_has_no_interval_and_no_warning():
+    inf = math.inf
+    for values, mean in (([inf, 1.0], inf), ([-inf, -inf], -inf), ([inf, -inf], math.nan)):
+        for result in (mean_interval(values), paired_difference(values, [0.0, 0.0])):
+            assert result[:1] == pytest.approx((mean,), nan_ok=True)
+            assert all(math.isnan(number) for number in result[1:])
+    result = two_way_interval([[inf, 1.0], [1.0, 2.0]])
+    assert result.estimate == inf
+    assert math.isnan(result.low)
+    assert math.isnan(result.high)
+
+
+def test_half_precision_draws_are_averaged_in_full():
+    # Their sum is 140,000; float16 ends at 65,504.
+    values = np.tile(np.array([1.5, 2.5], np.float16), 35_000)
+    assert mean_interval(values).estimate == 2.0
+    assert two_way_interval(values.reshape(2, -1)).estimate == 2.0
+
+
+@pytest.mark.parametrize("seed", [None, -1, 1.0, True])
+def test_a_seed_that_is_no_count_is_refused(seed):
+    with pytest.raises((TypeError, ValueError), match="seed must be an integer of at least 0, got"):
+        two_way_interval(np.eye(3), seed=seed)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

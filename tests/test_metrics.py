@@ -276,6 +276,42 @@ def test_counts_may_be_of_any_integer_type(integer):
     assert expected_calibration_error([0.75], [1], bins=integer(3)) == 0.25
 
 
+def test_tensors_that_numpy_does_not_take_are_converted_or_refused_by_name():
+    ids = torch.tensor([0, 2, 1])
+    rows = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.5, 0.4, 0.1]], dtype=torch.bfloat16)
+    # bfloat16 rounds the rows' sums by up to 1/256; NumPy has no such type.
+    assert top_k_accuracy(rows, ids, 2) == 1.0
+    assert reliability_curve(rows, ids, bins=1).confidence == rows.amax(1).double().mean().item()
+    with pytest.raises(TypeError, match="scores must be a tensor on the CPU without a gradient"):
+        top_k_accuracy(rows.float().requires_grad_(), ids, 1)
+    with pytest.raises(TypeError, match=r"^ids must be a tensor .* got one on meta"):
+        confusion_matrix(np.zeros(3, int), ids.to("meta"))
+
+
+def test_seventy_thousand_half_precision_scores_are_counted_and_averaged_in_full():
+    # A sum in float16 stops at 2048, where adding 1/2 changes nothing, and is infinite at 65,520.
+    scores = np.full(70_000, 0.75, np.float16)
+    labels = np.arange(70_000) % 4 > 0
+    curve = reliability_curve(scores, labels, bins=4)
+    assert curve.count.tolist() == [0, 0, 70_000, 0]
+    assert curve.confidence[2] == curve.accuracy[2] == 0.75
+    assert expected_calibration_error(scores, labels, bins=4) == 0.0
+    assert average_precision(scores, labels) == 0.75
+    assert precision_recall_curve(scores, labels).recall.tolist() == [1.0]
+
+
+def test_what_stands_for_the_undefined_is_a_number():
+    for bad in ("nothing", None, True, np.ones(2)):
+        with pytest.raises(TypeError, match="undefined must be a number, got"):
+            precision_recall_f1([0], [0], undefined=bad)
+
+
+@pytest.mark.parametrize("rows", [[[0.5], [0.5, 0.5]], [[1], [0, 1]]])
+def test_rows_of_unequal_lengths_are_refused_by_name(rows):
+    with pytest.raises(ValueError, match="scores must be an array or a list of numbers"):
+        top_k_accuracy(rows, [0, 0], 1)
+
+
 def test_infinite_scores_rank_first_and_last():
     scores, labels = [math.inf, 2.0, -math.inf, -math.inf], [1, 0, 1, 0]
     assert average_precision(scores, labels) == 1 / 2 * 1 + 1 / 2 * 2 / 4

@@ -2,11 +2,17 @@
 
 import copy
 import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from cases.table import CASES
+from torch.func import grad, jacrev, vmap
 
 from lossbook import LOSSES
 from lossbook.gradcheck import example_inputs
@@ -125,14 +131,288 @@ def test_a_second_derivative_is_refused_and_not_wrong(reduction):
         gradient.sum().backward()
 
 
-def test_target_and_weights_get_no_gradient():
+@pytest.mark.parametrize("argument", ["target", "weights"])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_a_target_or_weights_that_require_a_gradient_are_refused(argument, reduction):
     prediction, target, weights = inputs("squared_error")
-    target.requires_grad_()
-    weights.requires_grad_()
-    as_torch("squared_error")(prediction, target, weights).backward()
-    assert prediction.grad is not None
-    assert target.grad is None
-    assert weights.grad is None
+    criterion = as_torch("squared_error", reduction=reduction)
+    given = {"target": target, "weights": weights}
+    given[argument].requires_grad_()
+    message = rf"{argument} must not require a gradient, .* pass {argument}.detach\(\)"
+    for wanted in (prediction, prediction.detach()):
+        with pytest.raises(ValueError, match=message):
+            criterion(wanted, **given)
+    position = 1 + list(given).index(argument)
+    arrays = prediction.detach(), target.detach(), weights.detach()
+    for function in (criterion, vmap(criterion)):
+        with pytest.raises(ValueError, match=message):
+            grad(lambda *given, f=function: f(*given).sum(), position)(*arrays)
+    # Where no gradient is kept, none is lost.
+    with torch.no_grad():
+        found = criterion(prediction, **given)
+    assert torch.equal(found, criterion(*arrays))
+
+
+# torch.func ---------------------------------------------------------------------------------------
+
+
+EVERY_WAY = [
+    pytest.param(name, reduction, weighted, id=f"{name}-{reduction}-{weighted}")
+    for name in LOSSES
+    for reduction in REDUCTIONS
+    for weighted in (False, True)
+]
+
+
+def function_of(name, reduction, weighted):
+    """A criterion, its arguments, and what LOSSES takes in the place of the weights."""
+    criterion = as_torch(name, reduction=reduction, **CASES[name].moderate)
+    arguments = [tensor.detach() for tensor in inputs(name)][: 2 + weighted]
+    return criterion, arguments
+
+
+def book(name, arguments, reduction):
+    """Value and gradient by the front door."""
+    prediction, target, *weights = arguments
+    options = {"reduction": reduction, "weights": weights[0] if weights else None}
+    return LOSSES[name].value_and_grad(prediction, target, **options, **CASES[name].moderate)
+
+
+@pytest.mark.parametrize(("name", "reduction", "weighted"), EVERY_WAY)
+def test_torch_func_takes_the_books_gradient(name, reduction, weighted):
+    criterion, arguments = function_of(name, reduction, weighted)
+    value, gradient = book(name, arguments, reduction)
+
+    def total(*given):
+        return criterion(*given).sum()
+
+    assert torch.equal(grad(total)(*arguments), gradient)
+    with torch.no_grad():
+        assert torch.equal(grad(total)(*arguments), gradient)
+    both = torch.func.grad_and_value(total)(*arguments)
+    assert torch.equal(both[0], gradient)
+    assert torch.equal(both[1], value.sum())
+    again, pull = torch.func.vjp(lambda p: criterion(p, *arguments[1:]), arguments[0])
+    assert torch.equal(again, value)
+    assert torch.equal(*pull(torch.ones_like(value)), gradient)
+    jacobian = jacrev(criterion)(*arguments)
+    assert jacobian.shape == (*value.shape, *gradient.shape)
+    # Each value depends on its own prediction only, so that other entries are 0.
+    np.testing.assert_allclose(
+        jacobian.flatten(0, value.ndim - 1).sum(0) if value.ndim else jacobian, gradient, **CLOSE
+    )
+
+
+@pytest.mark.parametrize(("name", "reduction", "weighted"), EVERY_WAY)
+def test_gradients_of_each_example(name, reduction, weighted):
+    criterion, arguments = function_of(name, reduction, weighted)
+
+    def total(*given):
+        return criterion(*given).sum()
+
+    rows = [book(name, [a[i] for a in arguments], reduction) for i in range(SHAPE[0])]
+    values, gradients = (torch.stack(parts) for parts in zip(*rows, strict=True))
+    assert torch.equal(vmap(grad(total))(*arguments), gradients)
+    found = vmap(criterion)(*arguments)
+    np.testing.assert_allclose(found, values, **CLOSE)
+    of_sum = grad(lambda *given: vmap(criterion)(*given).sum())
+    assert torch.equal(of_sum(*arguments), gradients)
+    leaf = arguments[0].clone().requires_grad_()
+    vmap(criterion)(leaf, *arguments[1:]).sum().backward()
+    assert torch.equal(leaf.grad, gradients)
+    # The examples along another axis, and one argument that all of them share.
+    turned = [a.movedim(0, 1) for a in arguments]
+    assert torch.equal(vmap(grad(total), 1)(*turned), gradients)
+    shared = vmap(grad(total), (None, *[0] * (len(arguments) - 1)))(arguments[0][0], *arguments[1:])
+    for i in range(SHAPE[0]):
+        _, expected = book(name, [arguments[0][0], *(a[i] for a in arguments[1:])], reduction)
+        assert torch.equal(shared[i], expected)
+    # Twice over: each single value.
+    single = vmap(vmap(grad(total)))(*arguments)
+    assert single.shape == arguments[0].shape
+    if reduction != "mean":
+        np.testing.assert_allclose(single, gradients, **CLOSE)
+
+
+def test_gradients_of_each_example_of_a_network():
+    network = torch.nn.Linear(5, 4).double()
+    parameters = {key: w.detach() for key, w in network.named_parameters()}
+    rng = np.random.default_rng(0)
+    x, ids = torch.from_numpy(rng.normal(size=(6, 5))), torch.from_numpy(rng.integers(0, 4, 6))
+
+    def loss_of(criterion):
+        def loss(parameters, x, ids):
+            outputs = torch.func.functional_call(network, parameters, (x[None],))
+            return criterion(outputs, ids[None])
+
+        return vmap(grad(loss), (None, 0, 0))(parameters, x, ids)
+
+    ours = loss_of(as_torch("softmax_cross_entropy"))
+    theirs = loss_of(torch.nn.functional.cross_entropy)
+    for key, w in parameters.items():
+        assert ours[key].shape == (6, *w.shape)
+        np.testing.assert_allclose(ours[key], theirs[key], **CLOSE)
+
+
+def test_a_bad_value_is_named_under_vmap():
+    criterion = as_torch("softmax_cross_entropy")
+    with pytest.raises(ValueError, match=r"labels must be class ids in \[0, 2\], got 3"):
+        vmap(grad(criterion))(torch.zeros(2, 3), torch.tensor([0, 3]))
+    with pytest.raises(ValueError, match="prediction must hold at least one example under vmap"):
+        vmap(grad(criterion))(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))
+
+
+# torch itself warns, of a function of its own, where it first differentiates forward.
+forward_mode = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+
+
+@forward_mode
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_forward_mode_is_refused_by_name(reduction):
+    prediction, target, weights = (tensor.detach() for tensor in inputs("squared_error"))
+    criterion = as_torch("squared_error", reduction=reduction)
+    ways = (
+        lambda: torch.func.jvp(lambda p: criterion(p, target), (prediction,), (prediction,)),
+        lambda: torch.func.jvp(lambda w: criterion(prediction, target, w), (weights,), (weights,)),
+        lambda: torch.func.jacfwd(criterion)(prediction, target, weights),
+        lambda: vmap(torch.func.jacfwd(criterion))(prediction, target, weights),
+        lambda: torch.func.jacfwd(vmap(criterion))(prediction, target, weights),
+        lambda: torch.func.hessian(criterion)(prediction, target, weights),
+    )
+    for way in ways:
+        with pytest.raises(RuntimeError, match="no derivative in forward mode"):
+            way()
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(prediction, prediction)
+        with pytest.raises(RuntimeError, match="no derivative in forward mode"):
+            criterion(dual, target)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_a_second_derivative_is_refused_under_torch_func(reduction):
+    arguments = [tensor.detach() for tensor in inputs("squared_error")]
+    criterion = as_torch("squared_error", reduction=reduction)
+
+    def total(p, *others):
+        return criterion(p * p, *others).sum()
+
+    def slope(*given):
+        return grad(total)(*given).sum()
+
+    for second in (grad(slope), vmap(grad(slope)), jacrev(jacrev(total))):
+        with pytest.raises(RuntimeError, match="first derivatives only"):
+            second(*arguments)
+    with pytest.raises(RuntimeError, match="first derivatives only"):
+        grad(lambda *given: vmap(grad(total))(*given).sum())(*arguments)
+
+
+# Types, modes and forms of tensors ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_under_autocast_it_computes_in_float32(name, reduction, dtype):
+    leaf, target, weights = inputs(name)
+    leaf = leaf.detach().to(dtype).requires_grad_()
+    criterion = as_torch(name, reduction=reduction, **CASES[name].moderate)
+    with torch.autocast("cpu", dtype=dtype):
+        value = criterion(leaf, target, weights)
+    exact = leaf.detach().float()
+    expected = book(name, [exact, target, weights], reduction)
+    assert value.dtype == torch.float32
+    assert torch.equal(value.detach(), expected[0])
+    value.sum().backward()
+    assert torch.equal(leaf.grad, expected[1].to(dtype))
+    with torch.autocast("cpu", dtype=dtype), torch.no_grad():
+        assert criterion(leaf, target, weights).dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_training_under_autocast_is_as_with_torchs_own(dtype):
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(8, 5)).astype(np.float32))
+    ids = torch.from_numpy(rng.integers(0, 4, 8))
+    for layer in (torch.nn.Linear(5, 4), torch.nn.Linear(5, 4).to(dtype)):
+        found = []
+        for criterion in (as_torch("softmax_cross_entropy"), torch.nn.functional.cross_entropy):
+            layer.zero_grad()
+            with torch.autocast("cpu", dtype=dtype):
+                value = criterion(layer(x.to(layer.weight.dtype)), ids)
+            value.backward()
+            assert layer.weight.grad.dtype == layer.weight.dtype
+            found.append((value.detach(), layer.weight.grad.float()))
+        assert found[0][0].dtype == found[1][0].dtype == torch.float32
+        # The outputs and their gradient are rounded to the half type on both sides, after sums of
+        # float32 in another order: a last digit of the half type may differ.
+        eps = torch.finfo(dtype).eps
+        torch.testing.assert_close(found[0], found[1], rtol=2 * eps, atol=eps / 10)
+
+
+def test_float64_stays_float64_under_autocast():
+    prediction, target, _ = inputs("huber")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = as_torch("huber")(prediction, target)
+    assert value.dtype == torch.float64
+    assert torch.equal(value, as_torch("huber")(prediction, target))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_inference_tensors(name):
+    prediction, target, weights = inputs(name)
+    criterion = as_torch(name, **CASES[name].moderate)
+    with torch.inference_mode():
+        frozen = [tensor.detach().clone() for tensor in (prediction, target, weights)]
+        inside = criterion(*frozen)
+    expected = book(name, [prediction.detach(), target, weights], "mean")
+    for value in (inside, criterion(*frozen)):
+        np.testing.assert_allclose(value, expected[0], **CLOSE)
+    criterion(prediction, *frozen[1:]).backward()
+    assert torch.equal(prediction.grad, expected[1])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_tensors_that_are_not_contiguous(name):
+    prediction, target, weights = (tensor.detach() for tensor in inputs(name))
+    expected = book(name, [prediction, target, weights], "mean")
+
+    def strided(tensor):
+        wide = tensor.new_zeros(*tensor.shape, 2)
+        wide[..., 1] = tensor
+        return wide[..., 1]
+
+    leaf = strided(prediction).requires_grad_()
+    assert not leaf.is_contiguous()
+    value = as_torch(name, **CASES[name].moderate)(leaf, strided(target), strided(weights))
+    value.backward()
+    np.testing.assert_allclose(value.detach(), expected[0], **CLOSE)
+    np.testing.assert_allclose(leaf.grad, expected[1], **CLOSE)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_no_examples(name):
+    prediction, target, weights = (tensor.detach()[:0] for tensor in inputs(name))
+    for given in ((prediction, target), (prediction, target, weights)):
+        leaf = given[0].clone().requires_grad_()
+        value = as_torch(name, reduction="sum")(leaf, *given[1:])
+        value.backward()
+        assert value == 0
+        assert leaf.grad.shape == leaf.shape
+        value = as_torch(name, reduction="none")(leaf, *given[1:])
+        assert value.shape == (0, SHAPE[1])
+        value.sum().backward()
+        assert torch.equal(grad(as_torch(name, reduction="sum"))(*given), given[0])
+        with pytest.raises(ValueError, match="mean of no values is undefined"):
+            as_torch(name)(leaf, *given[1:])
+
+
+def test_a_graph_that_is_kept_may_be_walked_twice():
+    prediction, target, _ = inputs("huber")
+    value = as_torch("huber")(prediction, target)
+    value.backward(retain_graph=True)
+    once = prediction.grad.clone()
+    value.backward()
+    assert torch.equal(prediction.grad, 2 * once)
 
 
 def test_without_autograd_it_is_just_the_value():
@@ -198,6 +478,65 @@ def test_bad_arguments_are_named():
         as_torch("huber")(torch.zeros(2, 1), torch.zeros(2))
     with pytest.raises(ValueError, match="weights has shape"):
         as_torch("huber")(torch.zeros(2), torch.zeros(2), torch.ones(1))
+
+
+# Threads ------------------------------------------------------------------------------------------
+
+WAYS_IN = {
+    "lossbook": "import lossbook, torch",
+    "lossbook.torch": "import lossbook.torch",
+    "lossbook.train": "import lossbook.train",
+    "lossbook.experiments": "import lossbook.experiments",
+    "lossbook.gradcheck": "from lossbook.gradcheck import autograd; autograd(abs, [1.0])",
+}
+ASKED = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+
+def asked_for(program, **environment):
+    """What a fresh process that has loaded torch asks of its threads, and what libgomp heard."""
+    inherited = {key: value for key, value in os.environ.items() if key not in ASKED}
+    show = f"; import json, os; print(json.dumps([os.environ.get(key) for key in {ASKED}]))"
+    finished = subprocess.run(
+        [sys.executable, "-c", program + show],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=inherited | environment | {"OMP_DISPLAY_ENV": "verbose"},
+    )
+    return json.loads(finished.stdout), finished.stderr
+
+
+@pytest.mark.parametrize("program", WAYS_IN.values(), ids=WAYS_IN)
+def test_threads_are_asked_to_sleep_before_torch_is_loaded(program):
+    asked, heard = asked_for(program)
+    assert asked == ["passive", "0"]
+    if "GOMP_SPINCOUNT" in heard:  # Other systems' torch brings another library of threads.
+        assert "OMP_WAIT_POLICY = 'PASSIVE'" in heard
+        assert "GOMP_SPINCOUNT = '0'" in heard
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"OMP_WAIT_POLICY": "active"}, ["active", None]),
+        ({"OMP_WAIT_POLICY": "PASSIVE"}, ["PASSIVE", "0"]),
+        ({"GOMP_SPINCOUNT": "5000"}, ["passive", "5000"]),
+        ({"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "7"}, ["active", "7"]),
+    ],
+)
+def test_what_was_asked_for_already_stands(environment, expected):
+    assert asked_for(WAYS_IN["lossbook"], **environment)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("folder", "module"),
+    [("book/_tools", "build"), ("book/_tools", "notebooks"), ("tests", "conftest")],
+)
+def test_what_starts_kernels_asks_for_them(folder, module):
+    # They inherit it: a chapter may load torch before lossbook.
+    folder = Path(__file__).parents[1] / folder
+    program = f"import sys; sys.path.insert(0, {str(folder)!r}); import {module}"
+    assert asked_for(program)[0] == ["passive", "0"]
 
 
 # The network --------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import json
 import math
 import os
 import re
+import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -67,12 +69,16 @@ def assert_same_run(one, other):
         assert torch.equal(a, b)
 
 
+FILES = ["checkpoint.previous.safetensors", "checkpoint.safetensors", "metrics.jsonl"]
+
+
 def assert_same_files(one, other):
     assert (one / "metrics.jsonl").read_text() == (other / "metrics.jsonl").read_text()
-    tensors = [safetensors.torch.load_file(f / "checkpoint.safetensors") for f in (one, other)]
-    assert tensors[0].keys() == tensors[1].keys()
-    assert all(torch.equal(tensors[0][key], tensors[1][key]) for key in tensors[0])
-    assert sorted(p.name for p in one.iterdir()) == ["checkpoint.safetensors", "metrics.jsonl"]
+    for name in FILES[:2]:
+        tensors = [safetensors.torch.load_file(folder / name) for folder in (one, other)]
+        assert tensors[0].keys() == tensors[1].keys()
+        assert all(torch.equal(tensors[0][key], tensors[1][key]) for key in tensors[0])
+    assert sorted(p.name for p in one.iterdir()) == FILES
 
 
 def command(*arguments):
@@ -245,6 +251,182 @@ def test_a_bad_setting_is_named(options, error, message):
 def test_data_unlike_mnist_are_refused(images, labels, settings, error, message):
     with pytest.raises(error, match=message):
         train.train(images, labels, settings, progress=False)
+
+
+def read_only(array):
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+def backwards(array):
+    return array[::-1].copy()[::-1]
+
+
+def strided(array):
+    wide = np.zeros((*array.shape, 2), array.dtype)
+    wide[..., 1] = array
+    return wide[..., 1]
+
+
+def swapped(array):
+    return array.astype(array.dtype.newbyteorder("S"))
+
+
+def as_type(dtype):
+    return lambda array: array.astype(dtype)
+
+
+IMAGES_IN_DISGUISE = [read_only, backwards, strided, np.asfortranarray, torch.from_numpy]
+LABELS_IN_DISGUISE = [
+    *IMAGES_IN_DISGUISE[:3],
+    np.ndarray.tolist,
+    torch.from_numpy,
+    *map(as_type, ["i1", "u2", "u4", "u8", "i8", ">i4", ">u2"]),
+]
+
+
+@pytest.fixture(scope="module")
+def plain_run(digits):
+    """A short run on plain arrays, and what it is measured by."""
+    images, labels = digits[0][:100], digits[1][:100]
+    settings = train.Settings(epochs=1)
+    run = train.train(images, labels, settings, validation=(images, labels), progress=False)
+    return images, labels, settings, run, train.evaluate(run.network, "brier", images, labels)
+
+
+@pytest.mark.parametrize("disguise", IMAGES_IN_DISGUISE)
+def test_images_in_any_form(disguise, plain_run):
+    images, labels, settings, run, measured = plain_run
+    given = disguise(images)
+    again = train.train(given, labels, settings, validation=(given, labels), progress=False)
+    assert_same_run(run, again)
+    assert train.evaluate(run.network, "brier", given, labels) == measured
+    assert torch.equal(train.as_inputs(given), train.as_inputs(images))
+    np.testing.assert_array_equal(
+        train.predict(run.network, given), train.predict(run.network, images)
+    )
+
+
+@pytest.mark.parametrize("disguise", LABELS_IN_DISGUISE)
+def test_labels_in_any_form(disguise, plain_run):
+    images, labels, settings, run, measured = plain_run
+    given = disguise(labels)
+    again = train.train(images, given, settings, validation=(images, given), progress=False)
+    assert_same_run(run, again)
+    assert train.evaluate(run.network, "brier", images, given) == measured
+
+
+def test_a_run_is_resumed_with_its_labels_in_another_form(plain_run, tmp_path):
+    images, labels, settings, run, _ = plain_run
+    options = {"validation": (images, labels), "out": tmp_path, "progress": False}
+    train.train(images, labels, settings, **options)
+    again = train.train(images, labels.tolist(), settings, resume=True, **options)
+    assert_same_run(run, again)
+
+
+IMAGES, LABELS = np.zeros((2, 28, 28), np.uint8), np.zeros(2, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "error", "message"),
+    [
+        (np.ma.array(IMAGES), LABELS, TypeError, "images must be a plain array, got MaskedArray"),
+        (IMAGES, np.ma.array(LABELS), TypeError, "labels must be a plain array, got MaskedArray"),
+        (IMAGES, np.ma.masked_equal(LABELS, 0), TypeError, "its mask would be lost; pass"),
+        (IMAGES.astype(np.int8), LABELS, ValueError, "images must be uint8 .* got int8"),
+        (IMAGES.astype(bool), LABELS, ValueError, "images must be uint8 .* got bool"),
+        (IMAGES.tolist(), LABELS, ValueError, "images must be uint8 .* got int64"),
+        (IMAGES[0], LABELS, ValueError, r"images must be uint8 .* shape \(28, 28\)"),
+        (IMAGES[:, None], LABELS, ValueError, r"images must be uint8 .* shape \(2, 1, 28, 28\)"),
+        (IMAGES[..., :27], LABELS, ValueError, r"images must be uint8 .* shape \(2, 28, 27\)"),
+        (None, LABELS, ValueError, "images must be uint8 .* got object"),
+        ([], [], ValueError, "images must be uint8 of shape"),
+        (
+            IMAGES[:0],
+            [],
+            ValueError,
+            "images and labels must be equal .* at least one, got 0 and 0",
+        ),
+        (IMAGES[:0], LABELS[:0], ValueError, "at least one, got 0 and 0"),
+        (IMAGES, LABELS[:1], ValueError, "images and labels must be equal .* got 2 and 1"),
+        (
+            IMAGES,
+            [0.0, 1.0],
+            TypeError,
+            "labels must be class ids of an integer dtype, got float64",
+        ),
+        (IMAGES, LABELS.astype(bool), TypeError, "labels must be class ids .* got bool"),
+        (IMAGES, ["3", "5"], TypeError, "labels must be class ids of an integer dtype, got <U1"),
+        (
+            IMAGES,
+            np.eye(10, dtype=int)[:2],
+            ValueError,
+            r"labels must be of shape \(N,\), got shape",
+        ),
+        (
+            IMAGES,
+            LABELS[:, None],
+            ValueError,
+            r"labels must be of shape \(N,\), got shape \(2, 1\)",
+        ),
+        (IMAGES, 3, ValueError, r"labels must be of shape \(N,\), got shape \(\)"),
+        (IMAGES, [0, -1], ValueError, r"labels must be class ids in \[0, 9\], got -1"),
+        (IMAGES, [10, 0], ValueError, r"labels must be class ids in \[0, 9\], got 10"),
+        (IMAGES, np.array([2**64 - 1, 0], np.uint64), ValueError, f"got {2**64 - 1}"),
+        (IMAGES, np.array([256, 0], np.uint16), ValueError, r"labels .* got 256"),
+    ],
+)
+def test_digits_of_another_kind_are_named(images, labels, error, message, settings):
+    network = CNN()
+    with pytest.raises(error, match=message):
+        train.train(images, labels, settings, progress=False)
+    with pytest.raises(error, match=message):
+        train.evaluate(network, "squared_error", images, labels)
+    # Before an epoch is spent, and named as what they are.
+    with pytest.raises(error, match="validation "):
+        train.train(IMAGES, LABELS, settings, validation=(images, labels), progress=False)
+    if message.startswith("images must"):
+        with pytest.raises(error, match=message):
+            train.predict(network, images)
+        with pytest.raises(error, match=message):
+            train.as_inputs(images)
+
+
+@pytest.mark.parametrize("images", [IMAGES[:0], torch.from_numpy(IMAGES)[:0]])
+def test_of_no_images_there_are_no_outputs(images):
+    outputs = train.predict(CNN(), images)
+    assert outputs.shape == (0, 10)
+    assert outputs.dtype == np.float32
+
+
+@pytest.mark.parametrize("batch_size", [1, np.uint8(200), np.int8(100), np.uint64(7), 10**30])
+def test_any_whole_number_is_a_batch_size(batch_size, digits):
+    network = CNN()
+    outputs = train.predict(network, digits[0], batch_size)
+    # Sums of float32 products, in an order that depends on the size of a batch.
+    np.testing.assert_allclose(outputs, train.predict(network, digits[0]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 1.5, True, "10", np.float64(10), None])
+def test_a_batch_size_that_is_none_is_named(batch_size):
+    with pytest.raises((TypeError, ValueError), match="batch_size must be an integer of at least"):
+        train.predict(CNN(), IMAGES, batch_size)
+
+
+@pytest.mark.parametrize("name", train.TRAINABLE)
+@pytest.mark.parametrize(
+    ("ids", "error", "message"),
+    [
+        (torch.tensor([0, 10]), ValueError, r"class ids in \[0, 9\], got 10"),
+        (torch.tensor([-1, 0]), ValueError, r"class ids in \[0, 9\], got -1"),
+        (torch.tensor([0.0, 1.0]), TypeError, "integer dtype"),
+        (torch.tensor([0, 1, 2]), ValueError, "labels has shape"),
+    ],
+)
+def test_ids_that_no_output_answers_are_refused(name, ids, error, message):
+    with pytest.raises(error, match=message):
+        train.objective(name)(torch.full((2, 10), 0.1), ids)
 
 
 def test_images_become_numbers_from_0_to_1():
@@ -569,6 +751,12 @@ def finished(tmp_path_factory):
     return folder
 
 
+def test_a_run_of_another_network_is_not_resumed(finished, digits, monkeypatch):
+    monkeypatch.setattr(trainer, "CNN", lambda seed: torch.nn.Sequential(CNN(seed)))
+    with pytest.raises(ValueError, match="holds a run of another network or optimiser"):
+        train.train(*digits, train.Settings(epochs=2), out=finished, resume=True, progress=False)
+
+
 @pytest.mark.parametrize("changed", ["images", "labels"])
 def test_a_run_on_other_data_is_not_resumed(changed, finished, digits):
     images, labels = digits[0].copy(), digits[1].copy()
@@ -582,19 +770,178 @@ def test_a_run_on_other_data_is_not_resumed(changed, finished, digits):
         train.train(images, labels, settings, out=finished, resume=True, progress=False)
 
 
-@pytest.mark.parametrize("damage", ["cut", "emptied", "replaced", "foreign"])
-def test_a_damaged_checkpoint_is_refused(damage, finished, digits, tmp_path):
-    content = (finished / "checkpoint.safetensors").read_bytes()
-    content = {
-        "cut": content[: len(content) // 2],
-        "emptied": b"",
-        "replaced": b"<html>not found</html>",
-        "foreign": safetensors.torch.save({"weight": torch.zeros(2)}),
-    }[damage]
-    (tmp_path / "checkpoint.safetensors").write_bytes(content)
-    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged, or no checkpoint"):
-        train.train(*digits, train.Settings(epochs=2), out=tmp_path, resume=True, progress=False)
-    assert (tmp_path / "checkpoint.safetensors").read_bytes() == content
+def cut(share):
+    return lambda content: content[: int(share * len(content))]
+
+
+def flipped(place):
+    """A byte changed: at a share of the length, or near one of the words in the header."""
+
+    def damaged(content):
+        at = int(place * len(content)) if isinstance(place, float) else content.index(place)
+        return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+    return damaged
+
+
+#: The header is the first few of a hundred parts, and the numbers are the rest.
+DAMAGES = {
+    **{f"cut at {share}": cut(share) for share in (0.0, 1e-5, 1e-3, 0.01, 0.5, 0.999999)},
+    **{f"flipped at {place}": flipped(place) for place in (0.0, 5e-6, 1e-5, 0.1, 0.5, 0.999999)},
+    **{f"flipped {word}": flipped(word) for word in (b"train_loss", b"seed", b"CRC-32", b"F32")},
+    "flipped a digit": flipped(b"1, "),
+    "longer": lambda content: content + b"0",
+    "noughts": lambda content: bytes(len(content)),
+    "replaced": lambda content: b"<html>not found</html>",
+    "foreign": lambda content: safetensors.torch.save({"weight": torch.zeros(2)}),
+    "without words": lambda content: safetensors.torch.save(safetensors.torch.load(content)),
+}
+
+
+@pytest.fixture
+def copy_of_finished(finished, tmp_path):
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_checkpoint_is_passed_over(damage, finished, copy_of_finished, digits, capsys):
+    newest, previous = (copy_of_finished / name for name in (FILES[1], FILES[0]))
+    newest.write_bytes(damage(newest.read_bytes()))
+    before = previous.read_bytes()
+    settings = train.Settings(epochs=2)
+    train.train(*digits, settings, out=copy_of_finished, resume=True, progress=False)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith(f"{newest} is damaged, or no checkpoint of this program (")
+    assert captured.err.endswith(f"going on from {previous.name}\n")
+    # The last epoch was made again, and the damaged file did not take the place of the sound one.
+    assert_same_files(finished, copy_of_finished)
+    assert previous.read_bytes() == before
+    train.train(*digits, settings, out=copy_of_finished, resume=True, progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("both", [True, False])
+def test_without_a_sound_checkpoint_the_run_is_refused(damage, both, copy_of_finished, digits):
+    newest, previous = (copy_of_finished / name for name in (FILES[1], FILES[0]))
+    damaged = damage(newest.read_bytes())
+    newest.write_bytes(damaged)
+    if both:
+        previous.write_bytes(damage(previous.read_bytes()))
+    else:
+        previous.unlink()
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged, or no ch") as caught:
+        train.train(
+            *digits, train.Settings(epochs=2), out=copy_of_finished, resume=True, progress=False
+        )
+    assert (f"{previous} is damaged" in str(caught.value)) is both
+    remedy = f"{newest.name} and {previous.name}" if both else newest.name
+    assert str(caught.value).endswith(f"; delete {remedy} to start anew")
+    assert newest.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("optimizer", train.RATES)
+@pytest.mark.parametrize("epochs", [2, 3])
+def test_from_the_one_before_it_goes_on_as_if_unbroken(
+    optimizer, epochs, digits, tmp_path, monkeypatch
+):
+    settings = train.Settings(optimizer=optimizer, epochs=4)
+    options = {"validation": (digits[0][:50], digits[1][:50]), "progress": False}
+    unbroken = train.train(*digits, settings, out=tmp_path / "unbroken", **options)
+    with monkeypatch.context() as patch:
+        stop_after(patch, trainer, "training_step", 5 * epochs + 2)
+        with pytest.raises(Stopped):
+            train.train(*digits, settings, out=tmp_path / "broken", **options)
+    newest = tmp_path / "broken" / "checkpoint.safetensors"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    steps = []
+    with monkeypatch.context() as patch:
+        step = trainer.training_step
+        patch.setattr(trainer, "training_step", lambda *args: steps.append(1) or step(*args))
+        resumed = train.train(*digits, settings, out=tmp_path / "broken", resume=True, **options)
+    assert len(steps) == 5 * (4 - epochs + 1)
+    assert_same_run(unbroken, resumed)
+    assert_same_files(tmp_path / "broken", tmp_path / "unbroken")
+
+
+def test_a_missing_newest_checkpoint_is_told_of(copy_of_finished, finished, digits, capsys):
+    (copy_of_finished / FILES[1]).unlink()
+    settings = train.Settings(epochs=2)
+    with pytest.raises(ValueError, match="already holds a run"):
+        train.train(*digits, settings, out=copy_of_finished, progress=False)
+    train.train(*digits, settings, out=copy_of_finished, resume=True, progress=False)
+    expected = f"{copy_of_finished / FILES[1]} is missing; going on from {FILES[0]}\n"
+    assert capsys.readouterr().err == expected
+    assert_same_files(finished, copy_of_finished)
+
+
+def test_a_newest_checkpoint_that_cannot_be_read(copy_of_finished, digits, capsys):
+    newest = copy_of_finished / FILES[1]
+    newest.unlink()
+    newest.mkdir()
+    stored = (copy_of_finished / FILES[0]).read_bytes()
+    settings = train.Settings(epochs=2)
+    # A folder cannot be replaced, but what it hides is found and left as it is.
+    with pytest.raises(OSError, match=re.escape(newest.name)):
+        train.train(*digits, settings, out=copy_of_finished, resume=True, progress=False)
+    assert f"going on from {FILES[0]}" in capsys.readouterr().err
+    assert (copy_of_finished / FILES[0]).read_bytes() == stored
+
+
+# An epoch renames the metrics and the new checkpoint, and from the second on, in between, the old.
+@pytest.mark.parametrize("renames", range(8))
+def test_stopped_before_any_rename_it_resumes(renames, digits, settings, tmp_path, monkeypatch):
+    unbroken = train.train(*digits, settings, out=tmp_path / "unbroken", progress=False)
+    folder = tmp_path / "broken"
+    with monkeypatch.context() as patch:
+        stop_after(patch, store, "_rename", renames)
+        with pytest.raises(Stopped):
+            train.train(*digits, settings, out=folder, progress=False)
+    for unfinished in folder.glob("*.tmp"):
+        unfinished.unlink()
+    resumed = train.train(*digits, settings, out=folder, resume=True, progress=False)
+    assert_same_run(unbroken, resumed)
+    assert_same_files(folder, tmp_path / "unbroken")
+
+
+@pytest.mark.parametrize("renames", range(3))
+def test_stopped_after_a_damage_it_resumes(
+    renames, copy_of_finished, finished, digits, monkeypatch
+):
+    # Until the damaged checkpoint is replaced, the sound one before it must not be.
+    newest = copy_of_finished / FILES[1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    options = {"out": copy_of_finished, "resume": True, "progress": False}
+    with monkeypatch.context() as patch:
+        stop_after(patch, store, "_rename", renames)
+        if renames < 2:
+            with pytest.raises(Stopped):
+                train.train(*digits, train.Settings(epochs=2), **options)
+        else:
+            train.train(*digits, train.Settings(epochs=2), **options)
+    for unfinished in copy_of_finished.glob("*.tmp"):
+        unfinished.unlink()
+    train.train(*digits, train.Settings(epochs=2), **options)
+    assert_same_files(finished, copy_of_finished)
+
+
+def test_the_state_keeps_a_type_of_its_own(tmp_path, digits):
+    """An optimiser may keep float32 beside weights of a half type."""
+    network = CNN().bfloat16()
+    state = Adam().init({key: w.detach().float() for key, w in network.named_parameters()})
+    state = state._replace(step=3, mean={key: w + 0.1 for key, w in state.mean.items()})
+    kept = store.Store(tmp_path, train.Settings(), *digits)
+    kept.save(network, state, [{"epoch": 1}], 2.0)
+    again = CNN(seed=1).bfloat16()
+    zeros = Adam().init({key: w.detach() for key, w in again.named_parameters()})
+    restored, history, seconds = kept.restore(again, zeros, resume=True)
+    assert (restored.step, history, seconds) == (3, [{"epoch": 1}], 2.0)
+    for key, w in state.mean.items():
+        assert torch.equal(restored.mean[key], w)
+    for a, b in zip(network.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_resuming_needs_a_folder(digits, settings):
@@ -616,15 +963,49 @@ def test_a_write_is_whole_or_not_at_all(tmp_path, monkeypatch):
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
 
-    def full_disk(self, data):
-        with self.open("wb") as file:
-            file.write(data[:2])
+    def full_disk(descriptor):
         raise OSError("no space left")
 
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="no space left"):
-        store.write_atomically(path, b"newer")
+        store.write_atomically(path, b"newer", tmp_path / "previous")
     assert path.read_text() == "new"
+    assert not (tmp_path / "previous").exists()
+
+
+def test_a_write_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    path, previous, done = tmp_path / "file", tmp_path / "previous", []
+    store.write_atomically(path, b"old")
+    sync, replace = os.fsync, os.replace
+
+    def noted_sync(descriptor):
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        done.append("folder" if is_folder else f"{os.fstat(descriptor).st_size} bytes")
+        sync(descriptor)
+
+    def noted_replace(source, target):
+        done.append(f"named {target.name}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    store.write_atomically(path, b"newer", previous)
+    folder = ["folder"] if os.name == "posix" else []
+    assert done == ["5 bytes", "named previous", *folder, "named file", *folder]
+    assert (previous.read_bytes(), path.read_bytes()) == (b"old", b"newer")
+
+
+def test_a_folder_that_cannot_be_synced_is_written_to(tmp_path, monkeypatch):
+    sync = os.fsync
+
+    def files_only(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError("invalid argument")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    store.write_atomically(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
 
 
 # The claim ----------------------------------------------------------------------------------------

@@ -10,6 +10,10 @@ import sys
 
 from inputs import PAGES, ROOT, digest
 
+# For the kernels, which inherit it, lossbook asks for threads that sleep while they wait: a chapter
+# may load torch first, and then it is too late.
+import lossbook  # noqa: F401
+
 OPENING_PAGE = ROOT / "_build" / "html" / "index.html"
 STAMP = ROOT / "_build" / "inputs.sha256"
 

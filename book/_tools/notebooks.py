@@ -20,6 +20,10 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+# For the kernels, which inherit it, lossbook asks for threads that sleep while they wait: a chapter
+# may load torch first, and then it is too late.
+import lossbook  # noqa: F401
+
 BOOK = Path(__file__).resolve().parents[1]
 
 NOTEBOOK_METADATA = {

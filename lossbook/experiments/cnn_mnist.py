@@ -13,6 +13,7 @@ import torch
 from lossbook.data import load_mnist, split_validation
 from lossbook.experiments.trial import footprint
 from lossbook.train import Settings, objective, predict, train
+from lossbook.train.arrays import as_digits, as_tensor
 
 #: Peak learning rates to try: the same number for each pair. The squared error is averaged over
 #: ten outputs as well as over examples, so its gradients are smaller and its rates larger.
@@ -95,12 +96,13 @@ def trial():
 
 
 def _test_results(network, loss, images, labels):
+    images, labels = as_digits(images, labels)
     outputs = predict(network, images)
     answers = outputs.argmax(-1)
     wrong = np.flatnonzero(answers != labels)
     return {
         "test_accuracy": float(np.mean(answers == labels)),
-        "test_loss": objective(loss)(torch.from_numpy(outputs), torch.from_numpy(labels)).item(),
+        "test_loss": objective(loss)(torch.from_numpy(outputs), as_tensor(labels)).item(),
         "wrong": wrong.tolist(),
         "answers": answers[wrong].tolist(),
     }

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from lossbook.loss import LOSSES
+from lossbook.spaces import CLASS_ID
 from lossbook.torch import as_torch
-
-
-def as_inputs(images):
-    """MNIST images, uint8 (N, 28, 28), as the network reads them: (N, 1, 28, 28), from 0 to 1.
-
-    They are of torch's default dtype, as the network's weights are: float32 where none was set.
-    """
-    images = np.asarray(images)
-    if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
-        raise ValueError(
-            f"images must be uint8 of shape (N, 28, 28), got {images.dtype} of shape {images.shape}"
-        )
-    inputs = torch.from_numpy(images).to(torch.get_default_dtype()).unsqueeze(1) / 255
-    # Channels last is the layout in which torch's convolutions on a CPU are quickest.
-    return inputs.contiguous(memory_format=torch.channels_last)
 
 
 def objective(name):
@@ -31,7 +16,15 @@ def objective(name):
 
 
 def read_outputs(loss, outputs, ids):
-    """The network's outputs and the class ids, as the prediction and the target of `loss`."""
+    """The network's outputs and the class ids, as the prediction and the target of `loss`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For labels that are no class ids of these outputs: written as a row of 0 and 1, an id that
+        there is not would be a row of 0.
+    """
+    ids = CLASS_ID.checked("labels", ids, "outputs", outputs.detach(), axes=1)
     return loss.prediction.read(outputs), loss.target.written(ids, outputs.detach())
 
 

@@ -11,8 +11,9 @@ import torch
 from tqdm import tqdm
 
 from lossbook.torch import CNN
+from lossbook.train.arrays import as_digits, as_inputs, as_tensor
 from lossbook.train.evaluation import evaluate
-from lossbook.train.step import as_inputs, objective, training_step
+from lossbook.train.step import objective, training_step
 from lossbook.train.store import Store
 
 #: In how many stretches of an epoch the training loss is averaged for the learning curve.
@@ -33,11 +34,14 @@ def train(images, labels, settings, *, validation=None, out=None, resume=False, 
 
     Parameters
     ----------
+    images : uint8 array of shape (N, 28, 28), N at least 1
+    labels : integer array of shape (N,), each from 0 to 9
     settings : Settings
     validation : (images, labels) or None; where given, measured after each epoch
     out : folder or None; where given, ``metrics.jsonl`` and ``checkpoint.safetensors`` are written
-        to it after each epoch, each whole or not at all
-    resume : whether to go on from the checkpoint in `out`, if there is one
+        to it after each epoch, each whole or not at all, and the checkpoint before is kept
+    resume : whether to go on from the newest checkpoint in `out` that is sound, if there is any;
+        where that is the one before, a line on standard error says why
     progress : whether to show a progress bar
 
     Returns
@@ -46,21 +50,22 @@ def train(images, labels, settings, *, validation=None, out=None, resume=False, 
 
     Raises
     ------
+    TypeError
+        If images or labels are no plain arrays, or labels no integers.
     ValueError
-        If images and labels differ in number, or `out` holds a run of other settings or data, or
+        If images or labels are not of their shape, labels not from 0 to 9, or the two, or those for
+        validation, differ in number or are none; if `out` holds a run of other settings or data, or
         holds any and `resume` is false.
     FloatingPointError
         If the loss becomes infinite or NaN: with another rate it might not.
     """
-    if not 0 < len(images) == len(labels):
-        raise ValueError(
-            "images and labels must be equal in number and at least one, "
-            f"got {len(images)} and {len(labels)}"
-        )
+    images, labels = as_digits(images, labels)
+    if validation is not None:
+        validation = as_digits(*validation, prefix="validation ")
     if resume and out is None:
         raise ValueError("resume=True needs out, the folder to resume from")
     network = CNN(settings.seed).to(memory_format=torch.channels_last)
-    inputs, ids = as_inputs(images), torch.from_numpy(labels)
+    inputs, ids = as_inputs(images), as_tensor(labels)
     batches = math.ceil(len(ids) / settings.batch_size)
     optimiser = settings.build_optimizer(settings.epochs * batches)
     state = optimiser.init({key: w.detach() for key, w in network.named_parameters()})

@@ -163,6 +163,198 @@ def test_what_lossbook_data_lacks_comes_from_the_cache(small, monkeypatch, tmp_p
     assert_full(small)
 
 
+NAMES_IN_USE = [
+    pytest.param(separator, suffix, id=f"{separator}{suffix}")
+    for separator in ("-idx", ".idx")
+    for suffix in (".gz", "")
+]
+PLACES = ["mnist", "mnist/raw", "mnist/MNIST/raw", "MNIST/raw"]
+
+
+def dotted(contents, separator=".idx"):
+    return {name.replace("-idx", separator): content for name, content in contents.items()}
+
+
+@pytest.mark.parametrize(("separator", "suffix"), NAMES_IN_USE)
+@pytest.mark.parametrize("place", PLACES)
+def test_every_name_in_use_is_found(small, monkeypatch, tmp_path, capfd, place, separator, suffix):
+    monkeypatch.setenv("LOSSBOOK_DATA", str(tmp_path))
+    write(tmp_path / place, dotted(small, separator), suffix)
+    assert_full(small)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("separator", "suffix"), NAMES_IN_USE)
+@pytest.mark.parametrize("place", ["", "raw", "MNIST/raw"])
+def test_so_is_it_in_the_cache(small, tmp_path, capfd, place, separator, suffix):
+    write(tmp_path / "cache" / place, dotted(small, separator), suffix)
+    assert_full(small)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_each_file_may_have_another_name_and_place(small, monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("LOSSBOOK_DATA", str(tmp_path))
+    separators, suffixes = ("-idx", ".idx", ".idx", "-idx"), ("", ".gz", "", ".gz")
+    ways = zip(small.items(), PLACES, separators, suffixes, strict=True)
+    for (name, content), place, separator, suffix in ways:
+        write(tmp_path / place, dotted({name: content}, separator), suffix)
+    assert_full(small)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_suffix_proves_nothing(small, monkeypatch, tmp_path, capfd, packed):
+    monkeypatch.setenv("LOSSBOOK_DATA", str(tmp_path))
+    (tmp_path / "mnist").mkdir()
+    for name, content in small.items():
+        path = tmp_path / "mnist" / (name if packed else f"{name}.gz")
+        path.write_bytes(gzip.compress(content) if packed else content)
+    assert_full(small)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_counts_by_its_content(small, monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("LOSSBOOK_DATA", str(tmp_path))
+    names = list(small)
+    exchanged = dict(zip(names, [small[name] for name in reversed(names)], strict=True))
+    write(tmp_path / "mnist", exchanged)
+    assert_full(small)
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 4
+    assert f"{names[0]}.gz holds {names[-1]}, where {names[0]} was expected" in said[0]
+
+
+def test_another_of_the_files_in_the_place_of_one_is_refused(small, monkeypatch, tmp_path):
+    monkeypatch.setenv("LOSSBOOK_DATA", str(tmp_path))
+    first, second, *_ = small
+    write(tmp_path / "mnist", small | {first: small[second]})
+    message = f"{first}.gz holds {second}, where {first} was expected"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load_mnist("train")
+
+
+def make_folder(path):
+    path.mkdir()
+    return f"{path} is a folder, where"
+
+
+def make_dead_link(path):
+    path.symlink_to("nowhere")
+    return f"{path} cannot be read (No such file"
+
+
+def make_ring(path):
+    path.symlink_to(path.name)
+    return f"{path} cannot be read ("
+
+
+def make_pipe(path):
+    # Reading it would wait for ever.
+    os.mkfifo(path)
+    return f"{path} is no regular file, where"
+
+
+def make_damaged(path):
+    path.write_bytes(HTML)
+    return f"{path} is damaged: expected"
+
+
+OBSTACLES = [make_folder, make_dead_link, make_ring, make_pipe, make_damaged]
+needs_posix = pytest.mark.skipif(os.name != "posix", reason="links and pipes are made by POSIX")
+
+
+@needs_posix
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+@pytest.mark.parametrize("place", ["LOSSBOOK_DATA", "cache"])
+def test_what_is_no_good_is_passed_over_for_a_good_copy(
+    small, monkeypatch, tmp_path, capfd, obstacle, place
+):
+    if place == "LOSSBOOK_DATA":
+        monkeypatch.setenv("LOSSBOOK_DATA", str(tmp_path))
+    folder = tmp_path / ("mnist" if place == "LOSSBOOK_DATA" else "cache")
+    write(folder, small, "")
+    name = mnist.FILES["test"][0].name
+    fault = obstacle(folder / f"{name}.gz")
+    assert_full(small)
+    assert resolve_source("auto") == "full"
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith(f"MNIST: {fault}")
+    assert said.endswith(f"passed over, as there is a good copy of {name}\n")
+
+
+@needs_posix
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_the_good_copy_may_be_the_one_in_the_cache(small, monkeypatch, tmp_path, capfd, obstacle):
+    monkeypatch.setenv("LOSSBOOK_DATA", str(tmp_path))
+    name, *others = small
+    write(tmp_path / "mnist", {other: small[other] for other in others})
+    fault = obstacle(tmp_path / "mnist" / name)
+    write(tmp_path / "cache", {name: small[name]})
+    assert_full(small)
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith(f"MNIST: {fault}")
+
+
+@needs_posix
+@pytest.mark.parametrize("source", ["full", "auto"])
+def test_without_a_good_copy_every_bad_one_is_named(small, monkeypatch, tmp_path, source):
+    monkeypatch.setenv("LOSSBOOK_DATA", str(tmp_path))
+    name, *others = small
+    write(tmp_path / "mnist", {other: small[other] for other in others})
+    (tmp_path / "mnist" / "raw").mkdir()
+    names = [f"{name}.gz", name, f"raw/{name}.gz", f"raw/{name}", *dotted({name: b""})]
+    paths = [tmp_path / "mnist" / each for each in names]
+    faults = [obstacle(path) for obstacle, path in zip(OBSTACLES, paths, strict=True)]
+    with mirror(whole(small)) as (url, asked):
+        monkeypatch.setattr(mnist, "MIRRORS", (url,))
+        with pytest.raises(ValueError, match="is damaged") as caught:
+            load_mnist("test", source=source)
+    # It was put there to be used: what is downloaded instead would hide the damage.
+    assert asked == []
+    assert all(fault in str(caught.value) for fault in faults)
+
+
+@pytest.mark.parametrize("place", ["LOSSBOOK_DATA", "cache"])
+def test_an_incomplete_set_is_told_as_it_is(small, monkeypatch, tmp_path, capfd, place):
+    monkeypatch.setenv("LOSSBOOK_OFFLINE", "1")
+    monkeypatch.setenv("LOSSBOOK_DATA", str(tmp_path))
+    *there, missing = small
+    folder = tmp_path / ("mnist" if place == "LOSSBOOK_DATA" else "cache")
+    write(folder, {name: small[name] for name in there})
+    with pytest.raises(DataUnavailableError) as caught:
+        load_mnist("train", source="full")
+    told = f"the disk held {', '.join(there)}, but no good copy of {missing}; LOSSBOOK_OFFLINE=1"
+    assert told in str(caught.value)
+    assert resolve_source("auto") == "sample"
+    assert told in capfd.readouterr().err
+    forget()
+    # Where it can be downloaded, only the missing one is.
+    monkeypatch.setenv("LOSSBOOK_OFFLINE", "0")
+    with mirror(whole(small)) as (url, asked):
+        monkeypatch.setattr(mnist, "MIRRORS", (url,))
+        assert_full(small)
+    assert asked == [missing]
+
+
+def test_a_damaged_file_in_the_cache_is_told_of_where_it_cannot_be_replaced(
+    small, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("LOSSBOOK_OFFLINE", "1")
+    write(tmp_path / "cache", small)
+    path = tmp_path / "cache" / f"{mnist.FILES['train'][1].name}.gz"
+    path.write_bytes(HTML)
+    with pytest.raises(DataUnavailableError, match=re.escape(f"{path} is damaged")):
+        load_mnist("test", source="full")
+
+
+def test_no_file_at_all_is_told_as_it_is(small, monkeypatch):
+    monkeypatch.setenv("LOSSBOOK_OFFLINE", "1")
+    with pytest.raises(DataUnavailableError, match="the disk held none of its files, but no good"):
+        load_mnist("train", source="full")
+
+
 def spoil_truncated(content):
     return gzip.compress(content)[:-20], "bytes of gzip that do not unpack"
 

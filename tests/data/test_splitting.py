@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -44,6 +46,51 @@ def test_equal_remainders_go_to_the_lower_class():
     images, labels = rows_and_labels([2, 1, 0] * 2)
     _, (_, chosen) = split_validation(images, labels, 2)
     assert sorted(chosen) == [0, 1]
+
+
+@unhurried
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=6), st.data())
+def test_quotas_are_those_of_exact_fractions(members, data):
+    total = sum(members)
+    size = data.draw(st.integers(1, total - 1))
+    shares = [Fraction(size * n, total) for n in members]
+    quotas = [share.numerator // share.denominator for share in shares]
+    # sorted() keeps the order of equals, so that the lower class comes first.
+    order = sorted(range(len(members)), key=lambda c: quotas[c] - shares[c])
+    for class_id in order[: size - sum(quotas)]:
+        quotas[class_id] += 1
+    images, labels = rows_and_labels(np.repeat(range(len(members)), members))
+    _, (_, chosen) = split_validation(images, labels, size)
+    assert np.bincount(chosen, minlength=len(members)).tolist() == quotas
+
+
+def test_remainders_that_rounding_tells_apart_are_equal():
+    # Shares of 3 rows: 1/3, 1/3 and 7/3, whose remainder is the largest of the three in float64.
+    _, (_, chosen) = split_validation(*rows_and_labels([0] + [1] + [2] * 7), 3)
+    assert np.bincount(chosen).tolist() == [1, 0, 2]
+
+
+def test_sizes_of_narrow_types_are_not_rounded_and_do_not_wrap():
+    images, labels = rows_and_labels([0, 1] * 300)
+    expected = split_validation(images, labels, 200)[1][0]
+    for size in (np.uint8(200), np.int16(200), np.uint64(200), np.float32(1 / 3)):
+        np.testing.assert_array_equal(split_validation(images, labels, size)[1][0], expected)
+    # In float16 a quarter of 300,000 is infinite.
+    many = np.zeros(300_000, np.uint8)
+    assert len(split_validation(many, many, np.float16(0.25))[1][0]) == 75_000
+
+
+@pytest.mark.parametrize("seed", [None, -1, 1.0, True])
+def test_a_seed_that_is_no_count_is_refused(seed):
+    # None would draw other rows each time.
+    with pytest.raises((TypeError, ValueError), match="seed must be an integer of at least 0, got"):
+        split_validation(*rows_and_labels([0, 1] * 5), 4, seed=seed)
+
+
+def test_a_single_row_cannot_be_split():
+    for count in (0, 1):
+        with pytest.raises(ValueError, match=f"labels must have at least 2 rows .* got {count}"):
+            split_validation(np.zeros((count, 2)), np.zeros(count, int), 1)
 
 
 def test_a_fraction_means_that_share_of_the_rows():

@@ -1,0 +1,66 @@
+"""How long two trainings take side by side, against one alone: `make bench`.
+
+Each uses two threads. As libgomp comes, a thread that waits for the others goes on turning for a
+while: with more threads than cores it keeps the core from the one that it waits for. `lossbook`
+asks for threads that sleep, before torch is loaded; both ways are measured. Two runs on two cores
+that share the work fairly take twice as long as one.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+
+ARGUMENTS = ("--source", "sample", "--quiet")
+PROGRAMS = {
+    "sleeping, as lossbook asks for": "import runpy, lossbook",
+    # Once torch is loaded it is too late to ask.
+    "turning, as libgomp comes": "import runpy, torch",
+}
+RUN = "; runpy.run_module('lossbook.train', run_name='__main__', alter_sys=True)"
+
+
+def start(program, epochs):
+    """A training in a process of its own."""
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", program + RUN, *ARGUMENTS, "--epochs", str(epochs)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment | {"OMP_NUM_THREADS": "2"},
+    )
+
+
+def seconds(program, runs, epochs):
+    """From the first start to the last end, and the longest training among them."""
+    begin = time.perf_counter()
+    results = [
+        process.communicate()[0] for process in [start(program, epochs) for _ in range(runs)]
+    ]
+    wall = time.perf_counter() - begin
+    return wall, max(json.loads(out.splitlines()[-1])["train_seconds"] for out in results)
+
+
+def main():
+    """Print seconds and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--epochs", type=int, default=2, help="of each training (2)")
+    options = parser.parse_args()
+    for label, program in PROGRAMS.items():
+        (alone, alone_training), (pair, pair_training) = (
+            seconds(program, runs, options.epochs) for runs in (1, 2)
+        )
+        print(
+            f"{label:32} one {alone:6.1f} s ({alone_training:6.1f} s of training), "
+            f"two {pair:6.1f} s ({pair_training:6.1f} s), "
+            f"ratio {pair / alone:5.2f} ({pair_training / alone_training:5.2f})",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
