@@ -20,7 +20,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from lossbook import LOSSES
-from lossbook.cards import Convention
+from lossbook.cards import PADDING, Convention
 from lossbook.loss import Loss
 from lossbook.spaces import FRACTION, LABEL_ROW, rows_of
 
@@ -108,12 +108,30 @@ def warned(function, *arguments, **options):
     return result
 
 
+def silent(function, *arguments, **options):
+    """The result of a call that must not warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return function(*arguments, **options)
+
+
 def default(function, name):
     """The default of an argument."""
     return inspect.signature(function).parameters[name].default
 
 
-HELPERS = {"close": close, "refuses": refuses, "warned": warned, "default": default}
+def step(estimator, p, t, **weights):
+    """How far one pass of a linear estimator moves each score down: its gradient.
+
+    At rate 1, and with the identity as its features, each example has a coefficient of its own.
+    """
+    estimator.set_params(learning_rate="constant", eta0=1.0, penalty=None, fit_intercept=False)
+    estimator.set_params(shuffle=False, max_iter=1, tol=None)
+    estimator.fit(np.eye(len(p)), t, coef_init=p.copy(), **weights)
+    return p - estimator.coef_.ravel()
+
+
+HELPERS = {helper.__name__: helper for helper in (close, refuses, warned, silent, default, step)}
 
 # Data
 
@@ -302,27 +320,20 @@ OF_FUNCTIONS = ("value", "reduction", "order", "class_axis", "weighted_mean", "e
 OF_ESTIMATORS = ("fit", "evidence")
 
 
-def step(estimator, p, t, **weights):
-    """How far one pass of a linear estimator moves each score down: its gradient.
-
-    At rate 1, and with the identity as its features, each example has a coefficient of its own.
-    """
-    estimator.set_params(learning_rate="constant", eta0=1.0, penalty=None, fit_intercept=False)
-    estimator.set_params(shuffle=False, max_iter=1, tol=None)
-    estimator.fit(np.eye(len(p)), t, coef_init=p.copy(), **weights)
-    return p - estimator.coef_.ravel()
-
-
 def problems(loss, row):
     """Sentences on what does not hold of a row; ModuleNotFoundError if its library is missing."""
     trial, found = Trial(loss, row), []
-    try:
-        result = trial.theirs(row.call, *trial.data, **trial.options)
-    except ModuleNotFoundError:
-        raise
-    except Exception as error:
-        return [f"call: {error!r}"]
-    for claim in OF_ESTIMATORS if hasattr(result, "fit") else OF_FUNCTIONS:
+    if row.call == "-":
+        claims = ("evidence",)
+    else:
+        try:
+            result = trial.theirs(row.call, *trial.data, **trial.options)
+        except ModuleNotFoundError:
+            raise
+        except Exception as error:
+            return [f"call: {error!r}"]
+        claims = OF_ESTIMATORS if hasattr(result, "fit") else OF_FUNCTIONS
+    for claim in claims:
         try:
             problem = getattr(trial, claim)()
         except Exception as error:
@@ -330,6 +341,12 @@ def problems(loss, row):
         if problem:
             found.append(f"{claim}: {problem}")
     return found
+
+
+def padding_problems(row):
+    """The same of what a library does with padding and with no examples."""
+    claim = Convention(row.library, "-", evidence=row.evidence)
+    return problems(LOSSES["softmax_cross_entropy"], claim)
 
 
 def jit_problems(loss):
@@ -365,8 +382,9 @@ def main():
         (f"{name}, {row.library}", partial(problems, loss, row))
         for name, loss in LOSSES.items()
         for row in loss.card.conventions
-        if row.call != "-"
+        if row.call != "-" or row.evidence
     ]
+    trials += [(f"padding, {row.library}", partial(padding_problems, row)) for row in PADDING]
     trials += [(f"{name}, jax.jit", partial(jit_problems, loss)) for name, loss in LOSSES.items()]
     failed = skipped = 0
     for title, trial in trials:

@@ -72,7 +72,7 @@ CARDS["quartic_error"] = Card(
     conventions=(
         formula("PyTorch", "(p - t) ** 4 / (4 * scale)"),
         formula("Keras", "(p - t) ** 4 / (4 * scale)"),
-        formula("scikit-learn", "-", note="No such loss."),
+        formula("scikit-learn", "-", note="No metric or estimator offers it."),
         formula("optax", "(p - t) ** 4 / (4 * scale)"),
     ),
 )
@@ -97,6 +97,16 @@ CASES["quartic_error"] = Case(
     density=lambda: (P, T, -((P - T) ** 4) / 4),
     by_lead=None,
 )
+
+from cases.claims import STABLE, both, failure_of
+
+STABLE["quartic_error"] = (lambda p, t: (p**2 - 2 * p * t + t**2) ** 2 / 4, [(1e9 + 1, 1e9)])
+
+
+@failure_of("quartic_error")
+def one_outlier_decides():
+    _, pulls = both("quartic_error", np.zeros(100), np.append(np.ones(99), -1000.0))
+    assert abs(pulls[-1]) > 1000 * abs(pulls[:-1].sum())
 """
 
 PARTS = {

@@ -1,11 +1,15 @@
 """The cards: complete, and true. What a card claims in words is tried here in numbers."""
 
 import re
+from collections import Counter
+from functools import partial
 
+import mpmath as mp
 import numpy as np
 import pytest
 from cases.binary import FOCAL as FOCAL_BINARY
 from cases.binary import focal_label_probabilities
+from cases.claims import FAILURES, ROUNDING, STABLE, expected_loss
 from cases.inputs import CLASSES, far_apart
 from cases.multiclass import FOCAL as FOCAL_MULTICLASS
 from cases.regression import ALIKE, SEEN
@@ -18,9 +22,6 @@ from lossbook.numerics import softmax
 from lossbook.spaces import REAL, ClassRow
 
 TEXTS = ("minimiser", "noise_model", "convexity", "lipschitz", "kinks", "stable_form", "failure")
-
-# Every sum below has at most a dozen terms of order 1 to 100 in float64: rounding stays below this.
-ROUNDING = 1e-12
 
 # Where a card or a case is missing, the first test below and that of the cases say so.
 TOLD = [loss for name, loss in LOSSES.items() if name in CARDS and name in CASES]
@@ -106,11 +107,6 @@ def assert_fits_a_markdown_table(text):
 THRESHOLDS = {"huber": "delta", "smooth_l1": "beta"}
 
 
-def expected_loss(loss, prediction, targets, probabilities, options):
-    repeated = np.repeat(np.asarray(prediction, float)[None], len(targets), axis=0)
-    return loss.value(repeated, targets, weights=probabilities, **options)
-
-
 def neighbours(space, prediction, rng):
     """Points near and far around a prediction, inside the domain."""
     prediction = np.asarray(prediction, float)
@@ -155,17 +151,130 @@ class TestMinimiser:
         # Narrow targets leave out a cubic term; wide ones leave half a unit around the median.
         assert found == pytest.approx(near, abs=1e-4 if width < 1 else 0.6)
 
-    def test_focal_minimisers_are_less_sure_but_name_the_same_winner(self):
+    @pytest.mark.parametrize("name", ["perceptron", "hinge", "squared_hinge"])
+    @pytest.mark.parametrize("label", [-1.0, 1.0])
+    def test_a_certain_label_leaves_every_score_beyond_free(self, name, label):
+        edge = 0.0 if name == "perceptron" else 1.0
+        scores = label * np.array([edge - 0.1, edge, edge + 0.1, 50.0])
+        costs = LOSSES[name].function(scores, np.full(4, label))
+        assert costs[0] > 0
+        assert np.all(costs[1:] == 0)
+
+    @pytest.mark.parametrize(
+        ("name", "hard", "sure"),
+        [
+            ("sigmoid_binary_cross_entropy", 1.0, 1.0),
+            ("sigmoid_focal", 1.0, 1.0),
+            ("exponential", 1.0, 1.0),
+            ("logistic", 1.0, 1.0),
+            ("softmax_cross_entropy", 0, [1.0, 0.0]),
+            ("softmax_focal", 0, [1.0, 0.0]),
+            ("poisson_nll", 0.0, -1.0),
+        ],
+    )
+    def test_a_certain_target_has_its_minimiser_at_infinity(self, name, hard, sure):
+        predictions = np.multiply.outer([1.0, 5.0, 20.0, 30.0], sure)
+        costs = LOSSES[name].function(predictions, np.full(4, hard))
+        assert np.all(np.diff(costs) < 0)
+
+    def test_gaussian_nll_falls_without_end_where_the_variance_is_0(self):
+        log_variances = -np.geomspace(1, 1e6, 13)
+        predictions = np.stack([np.ones(13), log_variances], axis=-1)
+        costs = LOSSES["gaussian_nll"].function(predictions, np.ones(13))
+        assert np.all(costs == log_variances / 2)
+
+    def test_hinge_at_even_odds_is_least_everywhere_between(self):
+        scores = np.array([-1.2, -1.0, -0.3, 0.0, 0.7, 1.0, 1.2])
+        costs = [
+            expected_loss(LOSSES["hinge"], s, np.array([-1.0, 1.0]), np.array([0.5, 0.5]), {})
+            for s in scores
+        ]
+        assert np.all(np.array(costs[1:-1]) == 1)
+        assert costs[0] > 1
+        assert costs[-1] > 1
+
+    @pytest.mark.parametrize("name", ["absolute_error", "quantile"])
+    def test_every_median_is_a_minimiser(self, name):
+        targets, alike = np.array([1.0, 2.0, 4.0, 9.0]), np.full(4, 0.25)
+        costs = [expected_loss(LOSSES[name], p, targets, alike, {}) for p in (2, 2.5, 3, 4)]
+        assert np.ptp(costs) == 0
+        for p in (1.9, 4.1):
+            assert expected_loss(LOSSES[name], p, targets, alike, {}) > costs[0] + 0.01
+
+    @pytest.mark.parametrize("smoothing", [0.1, 0.5, 1.0])
+    def test_label_smoothing_moves_the_minimiser(self, smoothing, rng):
+        loss, truth = LOSSES["softmax_cross_entropy"], np.array([0.9, 0.1, 0.0])
+        options = {"label_smoothing": smoothing}
+        at = np.log((1 - smoothing) * truth + smoothing / 3) - 2
+        least = expected_loss(loss, at, np.arange(3), truth, options)
+        for logits in neighbours(loss.prediction, at, rng):
+            assert expected_loss(loss, logits, np.arange(3), truth, options) >= least - ROUNDING
+        unmoved = np.log(truth + 1e-300)
+        assert expected_loss(loss, unmoved, np.arange(3), truth, options) > least + 0.01
+
+    @pytest.mark.parametrize("gamma", [0.01, 0.5, 1.0, 2.0, 5.0, 20.0])
+    def test_sigmoid_focal_log_odds_have_the_right_sign_and_are_nearer_0(self, gamma):
+        fitted = np.concatenate([np.geomspace(1e-9, 0.4, 50), np.linspace(0.401, 0.499, 50)])
+        for p in fitted:
+            truth = focal_label_probabilities([p, 1 - p], gamma)[0]
+            assert truth < p < 0.5
+
+    @pytest.mark.parametrize("gamma", [0.01, 0.5, 1.0, 2.0, 5.0, 20.0])
+    def test_softmax_focal_winner_is_too_low_above_one_half(self, gamma, rng):
+        for _ in range(500):
+            count = rng.integers(2, 50)
+            fitted = rng.dirichlet(np.full(count, rng.choice([0.05, 0.3, 1.0])))
+            fitted = np.clip(fitted, 1e-12, 1 - 1e-9)
+            truth = focal_label_probabilities(fitted / fitted.sum(), gamma)
+            assert fitted.argmax() == truth.argmax()
+            if truth.max() > 0.5:
+                assert fitted.max() < truth.max()
+
+    @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 5.0])
+    def test_softmax_focal_winner_is_too_high_among_many_small_ones(self, gamma, rng):
+        for _ in range(100):
+            fitted = rng.dirichlet(np.full(100, 20.0))
+            truth = focal_label_probabilities(fitted, gamma)
+            assert fitted.argmax() == truth.argmax()
+            assert max(truth) < max(fitted) < 0.05
+
+    def test_softmax_focal_minimiser_of_a_hundred_classes(self):
+        truth = np.full(100, 0.96 / 99)
+        truth[0] = 0.04
+
+        def slope(top):
+            logits = np.log(np.append(top, np.full(99, (1 - top) / 99)))
+            gradient = LOSSES["softmax_focal"].gradient
+            return truth @ gradient(np.tile(logits, (100, 1)), np.arange(100))[:, 0]
+
+        # Given to three digits on purpose: the true 4 % are read as 4.4 %.
+        assert optimize.brentq(slope, 0.01, 0.3) == pytest.approx(0.0438, abs=5e-5)
+
+    def test_focal_minimisers_in_general_are_not_the_class_probabilities(self):
         for fitted in (FOCAL_BINARY, FOCAL_MULTICLASS):
             truth = focal_label_probabilities(fitted)
             assert np.argmax(fitted) == np.argmax(truth)
             assert max(fitted) < max(truth) - 0.05
 
-    def test_multiclass_hinge_without_a_majority_ends_in_a_tie(self, rng):
-        loss, eta = LOSSES["multiclass_hinge"], np.array([0.4, 0.35, 0.25])
-        tie = expected_loss(loss, np.zeros(3), np.arange(3), eta, {})
-        for logits in neighbours(loss.prediction, np.zeros(3), rng):
-            assert expected_loss(loss, logits, np.arange(3), eta, {}) >= tie - ROUNDING
+    @pytest.mark.parametrize(
+        ("eta", "best"),
+        [
+            ([0.6, 0.4, 0.0], [[2.0, 0.0, 0.0], [2.0, 0.0, -9.0]]),
+            ([1.0, 0.0, 0.0], [[2.0, 0.0, 0.0], [7.0, 3.0, -9.0]]),
+            ([0.5, 0.5, 0.0], [[0.0, 0.0, 0.0], [0.0, 0.0, -9.0], [2.0, 0.0, 0.0]]),
+            ([0.4, 0.35, 0.25], [[1.0, 1.0, 1.0]]),
+        ],
+    )
+    def test_multiclass_hinge_leads_for_a_majority_and_ties_else(self, eta, best, rng):
+        loss, options = LOSSES["multiclass_hinge"], {"margin": 2.0}
+        population = np.arange(3), np.array(eta), options
+        costs = [expected_loss(loss, logits, *population) for logits in best]
+        assert np.ptp(costs) <= ROUNDING
+        for logits in neighbours(loss.prediction, best[0], rng):
+            assert expected_loss(loss, logits, *population) >= costs[0] - ROUNDING
+        if max(eta) < 1:
+            for worse in ([3.0, 0.0, 0.0], [0.0, 0.0, 1.0]):
+                assert expected_loss(loss, worse, *population) > costs[0] + 0.01
 
 
 def chord_gaps(loss, rng, count=4000, **hyperparameters):
@@ -221,6 +330,36 @@ class TestConvexity:
         t = rng.normal(0, 3, 4000)
         ends = value(a, t) + value(b, t)
         assert np.all(ends / 2 - value((a + b) / 2, t) >= -ROUNDING * (1 + abs(ends)))
+
+    @pytest.mark.parametrize("name", THRESHOLDS)
+    @pytest.mark.parametrize("threshold", [0.5, 1.0, 4.0])
+    def test_strictly_convex_only_within_the_threshold(self, name, threshold, rng):
+        def gaps(a, b):
+            value = partial(LOSSES[name].function, **{THRESHOLDS[name]: threshold})
+            ends, middle = (value(p, 0 * p) for p in (a, b)), value((a + b) / 2, 0 * a)
+            return (sum(ends) / 2 - middle)[abs(a - b) > 0.01 * threshold]
+
+        within = rng.uniform(-threshold, threshold, (2, 2000))
+        beyond = rng.uniform(threshold, 9 * threshold, (2, 2000))
+        assert np.all(gaps(*within) > 0)
+        assert np.all(np.abs(gaps(*beyond)) < ROUNDING)
+
+    def test_categorical_cross_entropy_is_strict_in_classes_that_occur(self, rng):
+        rows = rng.dirichlet(np.ones(3), (2, 2000))
+        # The last class never occurs: moving probability between it and nothing costs nothing.
+        label = np.tile([0.6, 0.4, 0.0], (2000, 1))
+        value = LOSSES["categorical_cross_entropy"].function
+        first, second = rows
+        apart = np.abs(first - second)[:, :2].max(axis=1) > 0.01
+        gap = (value(first, label) + value(second, label)) / 2 - value((first + second) / 2, label)
+        assert np.all(gap[apart] > 0)
+        certain = np.tile([1.0, 0.0, 0.0], (2000, 1))
+        second = first[:, [0, 2, 1]]
+        middle = value((first + second) / 2, certain)
+        assert np.allclose(value(first, certain) + value(second, certain), 2 * middle, rtol=1e-12)
+
+    def test_squared_hinge_is_flat_beyond_margin_1(self):
+        assert np.all(LOSSES["squared_hinge"].function(np.array([1.0, 2.0, 50.0]), np.ones(3)) == 0)
 
     def test_brier_is_not_convex_in_logits(self):
         logits, label = np.array([[0.0, 4.0], [0.0, 8.0], [0.0, 12.0]]), np.array([[1, 0]] * 3)
@@ -302,6 +441,23 @@ class TestKinks:
         if loss.card.kinks.startswith("None"):
             assert np.all(jumps < 1e-4)
 
+    @pytest.mark.parametrize(
+        ("name", "at", "target", "jump"),
+        [
+            ("huber", 1.0, 0.0, -1.0),
+            ("huber", -1.0, 0.0, 1.0),
+            ("smooth_l1", 1.0, 0.0, -1.0),
+            ("smooth_l1", -1.0, 0.0, 1.0),
+            ("squared_hinge", 1.0, 1.0, -2.0),
+            ("squared_hinge", -1.0, -1.0, 2.0),
+        ],
+    )
+    def test_second_derivative_jumps_where_the_card_says(self, name, at, target, jump):
+        points = at + 1e-4 * np.array([-2.0, -1.0, 1.0, 2.0])
+        slopes = LOSSES[name].gradient(points, np.full(4, target))
+        below, _, above = np.diff(slopes) / np.diff(points)
+        assert above - below == pytest.approx(jump, rel=1e-8)
+
 
 class TestNoiseModel:
     @of_losses([loss for loss in TOLD if CASES[loss.name].density])
@@ -322,21 +478,139 @@ class TestNoiseModel:
 
     @losses_where("noise_model", "None")
     def test_no_label_distribution_where_there_is_none(self, loss):
-        if loss.prediction.axes:
-            sure, even = [4.0, 1.0, 0.0], [0.0, 0.0, 0.0]
-        else:
-            sure, even = 3.0, 0.0
-        predictions = np.array([sure, even])
-        if not is_unbounded(loss.prediction):
-            predictions = softmax(10 * predictions)
-        # Each label that there is: all that drawing many finds.
-        labels = np.unique(far_apart(loss.target, np.random.default_rng(0), 100), axis=0)
-        totals = [
-            np.exp(-loss.function(np.repeat(p[None], len(labels), axis=0), labels)).sum()
-            for p in predictions
-        ]
-        assert abs(totals[0] - totals[1]) > 0.01
+        assert abs(np.diff(totals_over_labels(loss))) > 0.01
+
+    @pytest.mark.parametrize("gamma", [0.5, 1.0, 5.0])
+    @pytest.mark.parametrize("name", ["sigmoid_focal", "softmax_focal"])
+    def test_focal_losses_have_a_label_distribution_at_gamma_0_only(self, name, gamma):
+        assert abs(np.diff(totals_over_labels(LOSSES[name], gamma=gamma))) > 0.01
+        assert totals_over_labels(LOSSES[name], gamma=0.0) == pytest.approx([1, 1], rel=ROUNDING)
+
+    @pytest.mark.parametrize(
+        ("name", "option"),
+        [
+            ("softmax_cross_entropy", {"label_smoothing": 0.1}),
+            ("sigmoid_focal", {"gamma": 0.0, "alpha": 0.25}),
+            ("sigmoid_binary_cross_entropy", {"pos_weight": 3.0}),
+        ],
+    )
+    def test_an_option_takes_the_label_distribution_away(self, name, option):
+        assert abs(np.diff(totals_over_labels(LOSSES[name], **option))) > 0.01
+
+    @pytest.mark.parametrize("level", [0.1, 0.5, 0.8])
+    def test_scale_of_the_asymmetric_laplace(self, level):
+        r = np.linspace(-6, 6, 49)
+        values = LOSSES["quantile"].function(0 * r, r, level=level)
+        density = level * (1 - level) * np.exp(-values)
+        # SciPy's slopes are kappa / scale above and 1 / (kappa scale) below.
+        kappa, scale = np.sqrt(level / (1 - level)), 1 / np.sqrt(level * (1 - level))
+        assert density == pytest.approx(stats.laplace_asymmetric(kappa, 0, scale).pdf(r))
+        if level == 0.5:
+            assert density == pytest.approx(stats.laplace(0, 2).pdf(r))
 
     @every_loss
     def test_text_and_case_agree(self, loss):
-        assert loss.card.noise_model.startswith("None:") == (CASES[loss.name].density is None)
+        none = re.match("None(:| for .gamma)", loss.card.noise_model.replace("$\\", "."))
+        assert bool(none) == (CASES[loss.name].density is None)
+
+
+def totals_over_labels(loss, **options):
+    """The sum over all labels of e to the minus loss, for a sure and for an even prediction."""
+    sure, even = ([4.0, 1.0, 0.0], [0.0, 0.0, 0.0]) if loss.prediction.axes else (3.0, 0.0)
+    predictions = np.array([sure, even])
+    if not is_unbounded(loss.prediction):
+        predictions = softmax(10 * predictions)
+    # Each label that there is: all that drawing many finds.
+    labels = np.unique(far_apart(loss.target, np.random.default_rng(0), 100), axis=0)
+    return [
+        np.exp(-loss.function(np.repeat(p[None], len(labels), axis=0), labels, **options)).sum()
+        for p in predictions
+    ]
+
+
+class TestStableForm:
+    @of_losses([loss for loss in TOLD if loss.name in STABLE])
+    def test_formula_as_typed_fails_where_the_stable_form_holds(self, loss):
+        naive, examples = STABLE[loss.name]
+        assert loss.card.stable_form.startswith("As it stands") == (naive is None)
+        for prediction, target in examples:
+            arrays = np.array(prediction), np.array(target)
+            exact = exact_value(loss, prediction, target)
+            with np.errstate(all="ignore", over="raise"):
+                ours = loss.function.unchecked(*(array[None] for array in arrays))[0]
+            # Exponents near 700 are known to 1e-13 only, as any float64 of that size is.
+            assert ours == pytest.approx(exact, rel=1e-12, abs=0)
+            assert naive is None or fails(naive, arrays, exact)
+
+    @pytest.mark.parametrize(("name", "sign"), [("poisson_nll", 1.0), ("exponential", -1.0)])
+    def test_exponential_overflows_past_709(self, name, sign):
+        values = LOSSES[name].function(sign * np.array([709.0, 710.0]), np.ones(2))
+        assert np.isfinite(values[0])
+        assert np.isposinf(values[1])
+
+    @pytest.mark.parametrize(
+        ("name", "options"), [("softmax_cross_entropy", {}), ("softmax_focal", {"gamma": 0.0})]
+    )
+    def test_slope_of_a_sure_answer_is_not_lost(self, name, options):
+        slopes = LOSSES[name].gradient(np.array([[40.0, 0.0]]), np.array([0]), **options)
+        assert slopes[0] == pytest.approx(np.exp(-40.0) * np.array([-1, 1]), rel=1e-12)
+
+
+def exact_value(loss, prediction, target):
+    """The loss of one example at 50 digits, by its case."""
+    with mp.workdps(50):
+        pair = (as_exact(prediction), target if isinstance(target, int) else as_exact(target))
+        return float(mp.fsum(CASES[loss.name].value(*pair, **loss.hyperparameters)))
+
+
+def as_exact(number):
+    return [mp.mpf(n) for n in number] if isinstance(number, list) else mp.mpf(number)
+
+
+def fails(naive, arrays, exact):
+    """Whether a formula overflows on the way, or is off by more than a millionth."""
+    try:
+        with np.errstate(all="ignore", over="raise"):
+            return not abs(naive(*arrays) - exact) <= 1e-6 * abs(exact)
+    except FloatingPointError:
+        return True
+
+
+class TestFailure:
+    @pytest.mark.parametrize("name", FAILURES)
+    def test_loss_fails_as_its_card_says(self, name):
+        FAILURES[name]()
+
+
+# The table of what is tried in numbers: kind of row -> the losses, and where. A row that can only
+# be argued would stand in ARGUED, with the reason.
+HELD = {
+    "minimiser": (CASES, TestMinimiser),
+    "noise_model": (CASES, TestNoiseModel),
+    "convexity": (CASES, TestConvexity),
+    "lipschitz": (CASES, TestLipschitz),
+    "kinks": (CASES, TestKinks),
+    "stable_form": (STABLE, TestStableForm),
+    "failure": (FAILURES, TestFailure),
+}
+ARGUED = {}
+
+
+class TestEveryRowIsHeld:
+    @pytest.mark.parametrize("field", TEXTS)
+    @pytest.mark.parametrize("name", CARDS)
+    def test_row_is_tried_or_a_reason_is_given(self, name, field):
+        held, argued = name in HELD[field][0], bool(ARGUED.get((name, field)))
+        assert held != argued, f"the row {field} of {name} has no test in numbers, and no reason"
+
+    def test_rows_tried_and_argued_add_up(self):
+        tried = {field: len(losses) for field, (losses, _) in HELD.items()}
+        argued = Counter(field for _, field in ARGUED)
+        print(f"rows tried in numbers: {tried}, argued: {dict(argued)}")
+        assert all(tried[field] + argued[field] == len(CARDS) for field in TEXTS)
+
+    def test_the_table_names_rows_that_exist(self):
+        assert list(HELD) == list(TEXTS)
+        for losses, _ in HELD.values():
+            assert set(losses) <= set(CARDS)
+        assert all(name in CARDS and field in TEXTS for name, field in ARGUED)

@@ -13,7 +13,7 @@ import pytest
 import sklearn
 import torch
 
-from lossbook.cards import CONVENTION_SOURCES, Convention
+from lossbook.cards import CONVENTION_SOURCES, PADDING, Convention
 from lossbook.display import rosetta
 from lossbook.loss import LOSSES
 
@@ -26,7 +26,19 @@ ROWS = {
 RUN_HERE = {
     title: (loss, row)
     for title, (loss, row) in ROWS.items()
-    if row.library in ("PyTorch", "scikit-learn") and row.call != "-"
+    if row.library in ("PyTorch", "scikit-learn") and (row.call != "-" or row.evidence)
+}
+PADDING_RUN_HERE = [row for row in PADDING if row.library in ("PyTorch", "scikit-learn")]
+
+# What the trials of a call show without more evidence, or why nothing can show it.
+NOTES_WITHOUT_EVIDENCE = {
+    "No metric or estimator offers it.": "that there is none was looked up, and cannot be run",
+    "Only from logits.": "the call is made of the one function that there is",
+    "Only from logits: equal where rows sum to 1.": "the data's rows do, and the call is tried",
+    "Takes labels of 0 and 1.": "the call passes such labels",
+    "Takes log-probabilities and class ids.": "the call passes both",
+    "Takes the rate $e^z$, and adds 1e-7 to it inside the logarithm.": "`theirs` says so",
+    "`train_score_` holds the mean over the scores of `decision_function`.": "`fit` compares both",
 }
 
 
@@ -41,7 +53,16 @@ def test_a_row_holds(loss, row):
     assert conventions.problems(loss, row) == []
 
 
+@pytest.mark.parametrize("row", PADDING_RUN_HERE, ids=lambda row: row.library)
+def test_what_is_said_of_padding_holds(row):
+    assert conventions.padding_problems(row) == []
+
+
 class TestAWrongRowIsNoticed:
+    def test_in_padding(self):
+        row = replace(PADDING_RUN_HERE[0], evidence=("F.cross_entropy(p[:0], t[:0]) == 0",))
+        assert conventions.padding_problems(row) == [f"evidence: not true: {row.evidence[0]}"]
+
     @pytest.mark.parametrize(
         ("title", "wrong", "noticed"),
         [
@@ -126,6 +147,18 @@ class TestTable:
         for expression, names in allowed.items():
             assert conventions.names_in(expression) <= names
 
+    def test_every_library_is_told_of_in_padding(self):
+        assert [row.library for row in PADDING] == list(CONVENTION_SOURCES)
+        assert all(row.evidence for row in PADDING)
+
+    @cases(ROWS)
+    def test_a_note_has_evidence_or_a_reason(self, loss, row):
+        assert bool(row.note) == bool(row.evidence) or row.note in NOTES_WITHOUT_EVIDENCE
+
+    def test_no_reason_is_left_over(self):
+        bare = {row.note for _, row in ROWS.values() if row.note and not row.evidence}
+        assert bare == NOTES_WITHOUT_EVIDENCE.keys()
+
     @cases(ROWS)
     def test_a_row_without_a_call_says_why(self, loss, row):
         assert row.call != "-" or row.note
@@ -134,10 +167,19 @@ class TestTable:
     def test_text_fits_a_cell_of_a_table(self, loss, row):
         shown = [getattr(row, field.name) for field in fields(Convention)]
         for text in (text for text in shown if isinstance(text, str)):
-            assert "|" not in text
-            assert text.count("$") % 2 == 0
-            assert text.count("`") % 2 == 0
-            assert text == " ".join(text.split())
+            assert_fits_a_cell(text)
+
+    @pytest.mark.parametrize("row", PADDING, ids=lambda row: row.library)
+    def test_text_on_padding_fits_a_cell_of_a_table(self, row):
+        assert_fits_a_cell(row.filler)
+        assert_fits_a_cell(row.nothing)
+
+
+def assert_fits_a_cell(text):
+    assert "|" not in text
+    assert text.count("$") % 2 == 0
+    assert text.count("`") % 2 == 0
+    assert text == " ".join(text.split())
 
 
 class TestRosettaPage:

@@ -5,6 +5,7 @@
 - The refresher has its five sections. Each idea in them has a worked example that runs, and one
   line to try with a drop-down answer; each section checks its answers in a cell.
 - What both share with all notebooks of the book stands in test_chapters.py.
+- Every entry of the bibliography is cited in the book, or named by author and year in a docstring.
 - The glossary is sorted, without duplicates, in lower case but for names; each entry links to a
   page or to another entry, and the entries that it names exist.
 """
@@ -225,6 +226,39 @@ GLOSSARY = [
 def test_glossary(rule):
     assert len(entries(glossary())) >= 80
     assert rule(glossary()) == []
+
+
+# The bibliography.
+
+
+def bibliography():
+    return (BOOK / "references.bib").read_text()
+
+
+def entries_that_nothing_cites(text):
+    """Keys that no page cites and that no docstring names."""
+    pages = [file.read_text() for kind in ("*.md", "*.ipynb") for file in BOOK.rglob(kind)]
+    cited = set()
+    for keys in re.findall(r"\{cite:\w+\}`([^`]+)`", "\n".join(pages)):
+        cited.update(key.strip() for key in keys.split(","))
+    code = "\n".join(file.read_text() for file in (BOOK.parent / "lossbook").rglob("*.py"))
+    wrong = []
+    for key, entry in re.findall(r"^@\w+\{([^,]+),\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
+        author, year = re.search(r"author\s*= \{(?:von |van )?([^,}]+)", entry), key[-4:]
+        named = author and re.search(rf"{author[1]}(?s:.{{0,300}}?){year}", code)
+        if key not in cited and not named:
+            wrong.append(key)
+    return wrong
+
+
+def test_every_source_is_cited():
+    assert len(re.findall("^@", bibliography(), re.MULTILINE)) > 80
+    assert entries_that_nothing_cites(bibliography()) == []
+
+
+def test_a_source_that_nothing_cites_is_found():
+    extra = "@book{nobody1999,\n  author = {Nobody, Ann},\n  year   = {1999}\n}\n"
+    assert entries_that_nothing_cites(bibliography() + extra) == ["nobody1999"]
 
 
 # The rules themselves: each finds one thing spoilt in the pages as they are.

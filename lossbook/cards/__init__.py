@@ -7,7 +7,7 @@ against the other. The kinds of prediction and target are declared above the los
 
 from lossbook.cards import binary, margin, multiclass, regression
 from lossbook.cards.card import Card
-from lossbook.cards.convention import CONVENTION_SOURCES, Convention
+from lossbook.cards.convention import CONVENTION_SOURCES, PADDING, Convention, Padding
 from lossbook.cards.derivation import DerivationCheck, check_derivation
 from lossbook.cards.symbolic import ClassAxis, Symbolic
 
@@ -21,10 +21,12 @@ CARDS = {
 __all__ = [
     "CARDS",
     "CONVENTION_SOURCES",
+    "PADDING",
     "Card",
     "ClassAxis",
     "Convention",
     "DerivationCheck",
+    "Padding",
     "Symbolic",
     "check_derivation",
 ]

@@ -91,7 +91,10 @@ CARDS = {
             hyperparameters={"pos_weight": w},
             domain=_LOGIT | {w: _POSITIVE},
         ),
-        minimiser=r"The log-odds of label 1, plus $\log w$ if label 1 is weighted by $w$.",
+        minimiser=(
+            r"The log-odds of label 1, plus $\log w$ if label 1 is weighted by $w$; infinite where "
+            "the label is certain."
+        ),
         noise_model=r"Bernoulli of probability $\sigma(z)$, at $w = 1$.",
         convexity="Strictly convex in the logit.",
         lipschitz=r"$\max(1, w)$-Lipschitz in the logit; the gradient is $\max(1, w)/4$-Lipschitz.",
@@ -134,7 +137,7 @@ CARDS = {
                 note="No `pos_weight`; shapes (N,) and (N, 1) broadcast silently.",
                 evidence=(
                     "refuses(optax.losses.sigmoid_binary_cross_entropy, p, t, pos_weight=2.0)",
-                    "optax.losses.sigmoid_binary_cross_entropy(p, t[:, None]).shape"
+                    "silent(optax.losses.sigmoid_binary_cross_entropy, p, t[:, None]).shape"
                     " == (len(p), len(p))",
                 ),
             ),
@@ -166,8 +169,14 @@ CARDS = {
                 alpha_y: cases((alpha, sp.Eq(y, 1)), (1 - alpha, True)),
             },
         ),
-        minimiser=r"Without `alpha`, log-odds of the right sign but, for $\gamma > 0$, too near 0.",
-        noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the two labels.",
+        minimiser=(
+            r"Without `alpha`, log-odds of the right sign, which for $\gamma > 0$ are nearer 0 "
+            "than the true ones, unless those are 0 or infinite."
+        ),
+        noise_model=(
+            r"None for $\gamma > 0$: $e^{-\text{loss}}$ does not sum to a constant over the two "
+            r"labels; at $\gamma = 0$ Bernoulli, without `alpha`."
+        ),
         convexity=r"Not convex in the logit for $\gamma > 0$.",
         lipschitz=(
             r"Lipschitz in the logit, the constant at most $1 + \gamma / e$; 1.13 at $\gamma = "
@@ -177,7 +186,10 @@ CARDS = {
         stable_form=(
             r"$1 - q$ is $\sigma(-m)$ and $-\log q$ a softplus: nothing is subtracted from 1."
         ),
-        failure="Its probabilities are too near one half; recalibrate before reading them as such.",
+        failure=(
+            r"For $\gamma > 0$, without `alpha`, its probabilities are too near one half: "
+            "recalibrate before reading them as such."
+        ),
         conventions=(
             pytorch(
                 "torchvision.ops.sigmoid_focal_loss(p, t, alpha=alpha, gamma=gamma)",
@@ -208,8 +220,14 @@ CARDS = {
             formula("scikit-learn", "-", note="No metric or estimator offers it."),
             optax(
                 "optax.losses.sigmoid_focal_loss(p, t, alpha=alpha, gamma=gamma)",
-                note="Also takes labels between 0 and 1.",
-                evidence=("jnp.isfinite(optax.losses.sigmoid_focal_loss(p, 0 * t + 0.3)).all()",),
+                note=(
+                    "Also takes labels between 0 and 1. Shapes (N,) and (N, 1) broadcast silently."
+                ),
+                evidence=(
+                    "jnp.isfinite(optax.losses.sigmoid_focal_loss(p, 0 * t + 0.3)).all()",
+                    "silent(optax.losses.sigmoid_focal_loss, p, t[:, None]).shape"
+                    " == (len(p), len(p))",
+                ),
             ),
         ),
     ),

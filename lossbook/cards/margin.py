@@ -18,7 +18,7 @@ CARDS = {
         symbolic=Symbolic(
             s, y, sp.Max(0, _margin), cases((-y, product(y, s) <= 0), (0, True)), domain=_SCORE
         ),
-        minimiser="A score of 0, or of the right sign where the label is certain.",
+        minimiser="A score of 0; where the label is certain, also every score of its sign.",
         noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the two labels.",
         convexity="Convex in the score, not strictly.",
         lipschitz="1-Lipschitz in the score.",
@@ -28,15 +28,34 @@ CARDS = {
         conventions=(
             pytorch(
                 "F.margin_ranking_loss(p, torch.zeros_like(p), t)",
-                note="Its `margin` is 0 by default.",
-                evidence=("default(F.margin_ranking_loss, 'margin') == 0",),
+                note="Its `margin` is 0 by default. One label alone serves for all, silently.",
+                evidence=(
+                    "default(F.margin_ranking_loss, 'margin') == 0",
+                    "silent(F.margin_ranking_loss, p, 0 * p, t[:1], reduction='none').shape"
+                    " == p.shape",
+                ),
             ),
             formula("Keras", "keras.ops.relu(-t * p)"),
-            estimator('sklearn.linear_model.SGDClassifier(loss="perceptron")'),
+            estimator(
+                'sklearn.linear_model.SGDClassifier(loss="perceptron")',
+                note=(
+                    "Its default penalty shrinks the weights at each step; `Perceptron` is the "
+                    "same without one, at rate 1."
+                ),
+                evidence=(
+                    "default(sklearn.linear_model.SGDClassifier, 'penalty') == 'l2'",
+                    "close(sklearn.linear_model.Perceptron().fit(p[:, None], t).coef_,"
+                    " sklearn.linear_model.SGDClassifier(loss='perceptron', penalty=None,"
+                    " learning_rate='constant', eta0=1, random_state=0).fit(p[:, None], t).coef_)",
+                ),
+            ),
             optax(
                 "optax.losses.perceptron_loss(p, t)",
-                note="At score 0 the slope is $-y/2$.",
-                evidence=("jax.grad(optax.losses.perceptron_loss)(0.0, 1.0) == -0.5",),
+                note="At score 0 the slope is $-y/2$. Refuses arguments of different shapes.",
+                evidence=(
+                    "jax.grad(optax.losses.perceptron_loss)(0.0, 1.0) == -0.5",
+                    "refuses(optax.losses.perceptron_loss, p, t[:, None])",
+                ),
             ),
         ),
     ),
@@ -50,7 +69,10 @@ CARDS = {
             cases((-y, product(y, s) < 1), (0, True)),
             domain=_SCORE,
         ),
-        minimiser="The likelier label, $-1$ or $+1$, as the score.",
+        minimiser=(
+            "The likelier label, $-1$ or $+1$, as the score; where it is certain, also every score "
+            "beyond, and at even odds all between."
+        ),
         noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the two labels.",
         convexity="Convex in the score, not strictly.",
         lipschitz="1-Lipschitz in the score.",
@@ -60,8 +82,13 @@ CARDS = {
         conventions=(
             pytorch(
                 "F.margin_ranking_loss(p, torch.zeros_like(p), t, margin=1)",
-                note="At margin 1 its slope is $-y$. `hinge_embedding_loss` is another loss.",
+                note=(
+                    "At margin 1 its slope is $-y$. One label alone serves for all, silently. "
+                    "`hinge_embedding_loss` is another loss."
+                ),
                 evidence=(
+                    "silent(F.margin_ranking_loss, p, 0 * p, t[:1], reduction='none').shape"
+                    " == p.shape",
                     "torch.func.grad(lambda s: F.margin_ranking_loss(s, 0 * s, 0 * s + 1,"
                     " margin=1))(torch.tensor(1.0)) == -1",
                     "not close(F.hinge_embedding_loss(p, t, reduction='none'), ours())",
@@ -74,13 +101,35 @@ CARDS = {
             ),
             metric(
                 "sklearn.metrics.hinge_loss(t, p)",
-                note="Where all labels are +1 they are read as -1.",
-                evidence=("sklearn.metrics.hinge_loss([1, 1], [0.5, 0.5]) == 1.5",),
+                note=(
+                    "Where all labels are +1 they are read as -1. "
+                    "`SGDClassifier`, of which it is the default, adds `alpha`/2 times the squared "
+                    "weights to the mean, without the intercept. "
+                    '`LinearSVC(loss="hinge")` multiplies the sum by `C`, and adds half the '
+                    "squared weights and half the squared intercept."
+                ),
+                evidence=(
+                    "sklearn.metrics.hinge_loss([1, 1], [0.5, 0.5]) == 1.5",
+                    "default(sklearn.linear_model.SGDClassifier, 'loss') == 'hinge'",
+                    "close(step(sklearn.linear_model.SGDClassifier(), p, t),"
+                    " np.where(t * p < 1, -t, 0))",
+                    "(m := sklearn.linear_model.SGDClassifier(alpha=0.5, learning_rate='constant',"
+                    " eta0=0.1, shuffle=False, max_iter=1, tol=None).fit([[1.0], [-1.0]], [1, -1],"
+                    " coef_init=[[10.0]], intercept_init=[0.5]))"
+                    " and close([m.coef_[0, 0], m.intercept_[0]], [10 * 0.95**2, 0.5])",
+                    "close(sklearn.svm.LinearSVC(loss='hinge', C=0.25, tol=1e-10)"
+                    ".fit([[1.0], [-1.0]], [1, -1]).coef_, [[2 * 0.25]], rel=1e-6)",
+                    "close(sklearn.svm.LinearSVC(loss='hinge', C=0.25, tol=1e-10)"
+                    ".fit([[0.0]] * 3, [1, 1, -1]).intercept_, [0.25], rel=1e-6)",
+                ),
             ),
             optax(
                 "optax.losses.hinge_loss(p, t)",
-                note="At margin 1 the slope is $-y/2$.",
-                evidence=("jax.grad(optax.losses.hinge_loss)(1.0, 1.0) == -0.5",),
+                note="At margin 1 the slope is $-y/2$. Shapes (N,) and (N, 1) broadcast silently.",
+                evidence=(
+                    "jax.grad(optax.losses.hinge_loss)(1.0, 1.0) == -0.5",
+                    "silent(optax.losses.hinge_loss, p, t[:, None]).shape == (len(p), len(p))",
+                ),
             ),
         ),
     ),
@@ -94,7 +143,10 @@ CARDS = {
             product(-2, y, sp.Max(0, sp.Add(1, _margin, evaluate=False))),
             domain=_SCORE,
         ),
-        minimiser="The mean of $y$: the probability of $+1$ less that of $-1$.",
+        minimiser=(
+            "The mean of $y$, the probability of $+1$ minus that of $-1$; where the label is "
+            "certain, also every score beyond."
+        ),
         noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the two labels.",
         convexity="Convex in the score, not strictly: flat beyond margin 1.",
         lipschitz="Not Lipschitz; the gradient is 2-Lipschitz.",
@@ -110,17 +162,37 @@ CARDS = {
             ),
             estimator(
                 'sklearn.linear_model.SGDClassifier(loss="squared_hinge")',
-                note="Also the default of `LinearSVC`.",
-                evidence=("default(sklearn.svm.LinearSVC, 'loss') == 'squared_hinge'",),
+                note=(
+                    "Also the default of `LinearSVC`, which multiplies the sum by `C`, and adds "
+                    "half the squared weights and half the squared intercept. "
+                    '`loss="modified_huber"` is the same down to margin $-1$, and a line of slope '
+                    "$-4$ beyond."
+                ),
+                evidence=(
+                    "default(sklearn.svm.LinearSVC, 'loss') == 'squared_hinge'",
+                    "close(sklearn.svm.LinearSVC(C=0.25, tol=1e-10).fit([[1.0], [-1.0]], [1, -1])"
+                    ".coef_, [[4 * 0.25 / (1 + 4 * 0.25)]], rel=1e-6)",
+                    "close(sklearn.svm.LinearSVC(C=0.25, tol=1e-10).fit([[0.0]] * 3, [1, 1, -1])"
+                    ".intercept_, [2 * 0.25 / (1 + 6 * 0.25)], rel=1e-6)",
+                    "close(step(sklearn.linear_model.SGDClassifier(loss='modified_huber'), p, t),"
+                    " -t * np.clip(2 * (1 - t * p), 0, 4))",
+                ),
             ),
-            formula("optax", "optax.losses.hinge_loss(p, t) ** 2"),
+            formula(
+                "optax",
+                "optax.losses.hinge_loss(p, t) ** 2",
+                note="Shapes (N,) and (N, 1) broadcast silently.",
+                evidence=(
+                    "silent(optax.losses.hinge_loss, p, t[:, None]).shape == (len(p), len(p))",
+                ),
+            ),
         ),
     ),
     "exponential": Card(
         title="Exponential loss",
         chapter=8,
         symbolic=Symbolic(s, y, sp.exp(_margin), product(-1, y, sp.exp(_margin)), domain=_SCORE),
-        minimiser="Half the log-odds of label $+1$.",
+        minimiser="Half the log-odds of label $+1$, infinite where the label is certain.",
         noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the two labels.",
         convexity="Strictly convex in the score.",
         lipschitz="Not Lipschitz, and neither is the gradient.",
@@ -145,7 +217,7 @@ CARDS = {
         symbolic=Symbolic(
             s, y, sp.log(1 + sp.exp(_margin)), -y / (1 + sp.exp(product(y, s))), domain=_SCORE
         ),
-        minimiser="The log-odds of label $+1$.",
+        minimiser="The log-odds of label $+1$, infinite where the label is certain.",
         noise_model=r"Bernoulli: label $y$ has probability $\sigma(y s)$.",
         convexity="Strictly convex in the score.",
         lipschitz="1-Lipschitz in the score; the gradient is $1/4$-Lipschitz.",
@@ -157,8 +229,14 @@ CARDS = {
         conventions=(
             pytorch(
                 "F.soft_margin_loss(p, t)",
-                note="Overflows: a margin of -1000 costs infinity instead of 1000.",
-                evidence=("F.soft_margin_loss(0 * p - 1000, 0 * t + 1) == math.inf",),
+                note=(
+                    "Overflows: a margin of -1000 costs infinity instead of 1000. One label alone "
+                    "serves for all, silently."
+                ),
+                evidence=(
+                    "F.soft_margin_loss(0 * p - 1000, 0 * t + 1) == math.inf",
+                    "silent(F.soft_margin_loss, p, t[:1], reduction='none').shape == p.shape",
+                ),
             ),
             keras(
                 "keras.losses.BinaryCrossentropy(from_logits=True)((t + 1) / 2, p)",
@@ -167,7 +245,11 @@ CARDS = {
             estimator('sklearn.linear_model.SGDClassifier(loss="log_loss")'),
             optax(
                 "optax.losses.sigmoid_binary_cross_entropy(p, (t + 1) / 2)",
-                note="Takes labels of 0 and 1.",
+                note="Takes labels of 0 and 1; shapes (N,) and (N, 1) broadcast silently.",
+                evidence=(
+                    "silent(optax.losses.sigmoid_binary_cross_entropy, p, t[:, None]).shape"
+                    " == (len(p), len(p))",
+                ),
             ),
         ),
     ),

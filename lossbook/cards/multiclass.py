@@ -100,8 +100,14 @@ CARDS = {
                 smoothed[k]: sp.Add((1 - epsilon) * rows[k], epsilon / K, evaluate=False),
             },
         ),
-        minimiser="The logarithms of the class probabilities, plus any constant.",
-        noise_model=r"Categorical of probabilities $\operatorname{softmax}(z)$.",
+        minimiser=(
+            r"Logits $z_k = \log((1 - \varepsilon) t_k + \varepsilon / K)$ plus any constant, "
+            r"where $t$ holds the class probabilities and $\varepsilon$ is the label smoothing."
+        ),
+        noise_model=(
+            r"Categorical of probabilities $\operatorname{softmax}(z)$ without label smoothing; "
+            "with it, none."
+        ),
         convexity="Convex in the logits, not strictly: a constant added to all changes nothing.",
         lipschitz=(
             r"$\sqrt2$-Lipschitz in the Euclidean norm of the logits; the gradient is "
@@ -161,9 +167,11 @@ CARDS = {
                 class_axis="-1",
                 note=(
                     "`softmax_cross_entropy` takes probability labels, "
-                    "`smooth_labels` smooths them."
+                    "`smooth_labels` smooths them. One label alone serves for all rows, silently."
                 ),
                 evidence=(
+                    "silent(optax.losses.softmax_cross_entropy_with_integer_labels, p, t[:1]).shape"
+                    " == silent(optax.losses.softmax_cross_entropy, p, p[:1]).shape == p.shape[:1]",
                     "close(optax.losses.softmax_cross_entropy(p, optax.losses.smooth_labels("
                     "jax.nn.one_hot(t, p.shape[-1]), 0.1)), ours(label_smoothing=0.1))",
                 ),
@@ -197,10 +205,13 @@ CARDS = {
             where={probabilities[k]: _SOFTMAX},
         ),
         minimiser=(
-            r"For $\gamma > 0$ not the class probabilities, though the likeliest class stays on "
-            "top."
+            r"For $\gamma > 0$ in general not the class probabilities, though the likeliest class "
+            "stays on top."
         ),
-        noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the classes.",
+        noise_model=(
+            r"None for $\gamma > 0$: $e^{-\text{loss}}$ does not sum to a constant over the "
+            r"classes; at $\gamma = 0$ categorical."
+        ),
         convexity=r"Not convex in the logits for $\gamma > 0$.",
         lipschitz=(
             r"Lipschitz in the Euclidean norm of the logits, the constant at most $\sqrt2\, (1 + "
@@ -211,7 +222,10 @@ CARDS = {
             "$1 - p_y$ is summed from the other classes, and their shares of it come from a "
             "softmax."
         ),
-        failure="Its probabilities are too even; recalibrate before reading them as such.",
+        failure=(
+            r"For $\gamma > 0$ the top probability is too low where the true one is above one "
+            "half, and too high where all are small: recalibrate."
+        ),
         conventions=(
             formula(
                 "PyTorch",
@@ -301,8 +315,8 @@ CARDS = {
             where={r: ArgMaxOther(logits, class_id, K)},
         ),
         minimiser=(
-            "A lead of $m$ for a class likelier than all others together; without one, a tie of "
-            "all."
+            "A lead of $m$ for a class of probability above one half, else a tie; classes that "
+            "never occur may lie lower."
         ),
         noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the classes.",
         convexity="Convex in the logits, not strictly.",
@@ -310,7 +324,9 @@ CARDS = {
         kinks=(
             "At a lead of exactly $m$, where 0 is chosen, and where rivals tie: the first is taken."
         ),
-        stable_form="Rival less own logit first, then $m$: the margin is not lost in large logits.",
+        stable_form=(
+            "Rival minus own logit first, then $m$: the margin is not lost in large logits."
+        ),
         failure="Its scores are no log-probabilities, and with no majority class they say nothing.",
         conventions=(
             formula(
@@ -329,10 +345,14 @@ CARDS = {
                 "keras.losses.CategoricalHinge()(keras.ops.one_hot(t, p.shape[-1]), "
                 "p - keras.ops.min(p, axis=-1, keepdims=True))",
                 note=(
-                    "The true class counts as a rival of score 0, so that scores must be raised "
-                    "to 0 or above; margin 1; one-hot rows."
+                    "The true class counts as a rival of score 0: equal as it stands where a rival "
+                    "has at least 0 or the true class at least 1, so scores are raised; margin 1; "
+                    "one-hot rows."
                 ),
                 evidence=(
+                    "close(keras.losses.CategoricalHinge()([[1.0, 0.0]], [[1.0, -4.0]]), 0)",
+                    "close(keras.losses.CategoricalHinge()([[1.0, 0.0]], [[0.5, -4.0]]), 0.5)",
+                    "close(keras.losses.CategoricalHinge()([[1.0, 0.0]], [[-3.0, 0.0]]), 4)",
                     "close(keras.losses.CategoricalHinge()([[1.0, 0.0]], [[-3.0, -4.0]]), 4)",
                 ),
             ),
@@ -347,7 +367,15 @@ CARDS = {
                     "sklearn.metrics.hinge_loss([0, 1], [-0.5, 0.5]) == 0.5",
                 ),
             ),
-            optax("optax.losses.multiclass_hinge_loss(p, t)", class_axis="-1", note="Margin 1."),
+            optax(
+                "optax.losses.multiclass_hinge_loss(p, t)",
+                class_axis="-1",
+                note="Margin 1. Labels of shape (N, 1) broadcast silently.",
+                evidence=(
+                    "silent(optax.losses.multiclass_hinge_loss, p, t[:, None]).shape"
+                    " == (len(p), len(p))",
+                ),
+            ),
         ),
     ),
 }

@@ -89,14 +89,21 @@ CARDS = {
                 note="Halved in spite of its name; the metric `mean_squared_error` is not.",
                 evidence=("close(sklearn.metrics.mean_squared_error(t, p), 2 * ours().mean())",),
             ),
-            optax("optax.losses.l2_loss(p, t)"),
+            optax(
+                "optax.losses.l2_loss(p, t)",
+                note="Halved in spite of its name; refuses arguments of different shapes.",
+                evidence=(
+                    "close(2 * optax.losses.l2_loss(p, t), optax.losses.squared_error(p, t))",
+                    "refuses(optax.losses.l2_loss, p, t[:, None])",
+                ),
+            ),
         ),
     ),
     "absolute_error": Card(
         title="Absolute error",
         chapter=5,
         symbolic=Symbolic(p, t, sp.Abs(_r), sp.sign(_r), domain=_REAL),
-        minimiser="The median of $t$.",
+        minimiser="The median of $t$, or any of them where there are several.",
         noise_model="Laplace of scale 1.",
         convexity="Convex in the prediction, not strictly.",
         lipschitz="1-Lipschitz in the prediction.",
@@ -107,7 +114,15 @@ CARDS = {
             "stepping over it."
         ),
         conventions=(
-            pytorch("F.l1_loss(p, t)", weights="weight=w", weighted_mean="sum of weights"),
+            pytorch(
+                "F.l1_loss(p, t)",
+                weights="weight=w",
+                weighted_mean="sum of weights",
+                note="Shapes (N,) and (N, 1) broadcast to (N, N) with only a warning.",
+                evidence=(
+                    "warned(F.l1_loss, p, t[:, None], reduction='none').shape == (len(p), len(p))",
+                ),
+            ),
             keras("keras.losses.MeanAbsoluteError()(t, p)"),
             metric("sklearn.metrics.mean_absolute_error(t, p)"),
             formula("optax", "jnp.abs(p - t)"),
@@ -136,8 +151,8 @@ CARDS = {
         lipschitz=r"$\delta$-Lipschitz in the prediction; the gradient is 1-Lipschitz.",
         kinks=r"None; the second derivative jumps where $\lvert p - t \rvert = \delta$.",
         stable_form=(
-            r"The outer branch is $\delta (\lvert r \rvert - \delta / 2)$: a large residual is "
-            "not squared and cannot overflow."
+            r"Only the residual clipped to $\pm \delta$ is squared: a large one costs "
+            r"$\delta (\lvert r \rvert - \delta / 2)$, where no square overflows."
         ),
         failure=(
             r"$\delta$ has the target's units: rescale the target, and the loss turns squared or "
@@ -148,7 +163,14 @@ CARDS = {
                 "F.huber_loss(p, t, delta=delta)",
                 weights="weight=w",
                 weighted_mean="number of values",
-                note="Its weighted mean differs from that of `mse_loss` and `l1_loss`.",
+                note=(
+                    "Its weighted mean differs from that of `mse_loss` and `l1_loss`. Shapes (N,) "
+                    "and (N, 1) broadcast to (N, N) with only a warning."
+                ),
+                evidence=(
+                    "warned(F.huber_loss, p, t[:, None], reduction='none').shape"
+                    " == (len(p), len(p))",
+                ),
             ),
             keras("keras.losses.Huber(delta=delta)(t, p)"),
             estimator(
@@ -161,7 +183,9 @@ CARDS = {
             optax(
                 "optax.losses.huber_loss(p, t, delta=delta)",
                 note="Shapes (N,) and (N, 1) broadcast silently.",
-                evidence=("optax.losses.huber_loss(p, t[:, None]).shape == (len(p), len(p))",),
+                evidence=(
+                    "silent(optax.losses.huber_loss, p, t[:, None]).shape == (len(p), len(p))",
+                ),
             ),
         ),
     ),
@@ -185,8 +209,8 @@ CARDS = {
         lipschitz=r"1-Lipschitz in the prediction; the gradient is $1/\beta$-Lipschitz.",
         kinks=r"None; the second derivative jumps where $\lvert p - t \rvert = \beta$.",
         stable_form=(
-            r"The outer branch is $\lvert r \rvert - \beta / 2$: a large residual is not squared "
-            "and cannot overflow."
+            r"Only the residual clipped to $\pm \beta$ is squared: a large one costs "
+            r"$\lvert r \rvert - \beta / 2$, where no square overflows."
         ),
         failure=(
             r"Taken for the Huber loss: unless $\beta = 1$ it is smaller or larger by the factor "
@@ -195,8 +219,15 @@ CARDS = {
         conventions=(
             pytorch(
                 "F.smooth_l1_loss(p, t, beta=beta)",
-                note="Takes `beta=0` for absolute error.",
-                evidence=("close(F.smooth_l1_loss(p, t, beta=0.0), F.l1_loss(p, t))",),
+                note=(
+                    "Takes `beta=0` for absolute error. Shapes (N,) and (N, 1) broadcast to (N, N) "
+                    "with only a warning."
+                ),
+                evidence=(
+                    "close(F.smooth_l1_loss(p, t, beta=0.0), F.l1_loss(p, t))",
+                    "warned(F.smooth_l1_loss, p, t[:, None], reduction='none').shape"
+                    " == (len(p), len(p))",
+                ),
             ),
             formula(
                 "Keras",
@@ -209,6 +240,10 @@ CARDS = {
                 note=(
                     "No metric offers it. Of the estimators `SGDRegressor` has the Huber loss: "
                     "divide its learning rate by the threshold."
+                ),
+                evidence=(
+                    "close(step(sklearn.linear_model.SGDRegressor(loss='huber', epsilon=2.0), p, t)"
+                    " / 2, np.clip((p - t) / 2, -1, 1))",
                 ),
             ),
             formula("optax", "optax.losses.huber_loss(p, t, delta=beta) / beta"),
@@ -227,8 +262,8 @@ CARDS = {
         lipschitz="1-Lipschitz in the prediction; the gradient is 1-Lipschitz.",
         kinks="None.",
         stable_form=(
-            r"$\log(1 + 2 \sinh^2(r/2))$ near 0 keeps tiny residuals; farther out no $\cosh$ "
-            "overflows."
+            r"$\log(1 + 2 \sinh^2(r/2))$ near 0 keeps tiny residuals; farther out $\cosh$ is not "
+            "computed, so that it cannot overflow."
         ),
         failure=(
             r"It bends where $\lvert r \rvert \approx 1$ in the target's units, and has nothing "
@@ -251,8 +286,14 @@ CARDS = {
             formula("scikit-learn", "-", note="No metric or estimator offers it."),
             optax(
                 "optax.losses.log_cosh(p, t)",
-                note="Cancels: a residual of 1e-9 costs 0 in float64.",
-                evidence=("(optax.losses.log_cosh(0 * p + 1e-9, 0 * t) == 0).all()",),
+                note=(
+                    "Cancels: a residual of 1e-9 costs 0 in float64. Shapes (N,) and (N, 1) "
+                    "broadcast silently."
+                ),
+                evidence=(
+                    "(optax.losses.log_cosh(0 * p + 1e-9, 0 * t) == 0).all()",
+                    "silent(optax.losses.log_cosh, p, t[:, None]).shape == (len(p), len(p))",
+                ),
             ),
         ),
     ),
@@ -267,8 +308,11 @@ CARDS = {
             hyperparameters={"level": tau},
             domain=_REAL | {tau: sp.Interval.open(0, 1)},
         ),
-        minimiser=r"The $\tau$-quantile of $t$.",
-        noise_model="Asymmetric Laplace of scale 1.",
+        minimiser=r"The $\tau$-quantile of $t$, or any of them where there are several.",
+        noise_model=(
+            r"Asymmetric Laplace: density $\tau (1 - \tau) e^{-\text{loss}}$, which at $\tau = "
+            "1/2$ is a Laplace of scale 2."
+        ),
         convexity="Convex in the prediction, not strictly.",
         lipschitz=r"$\max(\tau, 1 - \tau)$-Lipschitz in the prediction.",
         kinks="At $p = t$, where the subgradient 0 is chosen.",
@@ -293,8 +337,8 @@ CARDS = {
             minus(sp.exp(z), t),
             domain={z: sp.Reals, t: sp.Interval(0, sp.oo)},
         ),
-        minimiser="The logarithm of the mean of $t$.",
-        noise_model=r"Poisson of rate $e^z$, without the constant $\log t!$.",
+        minimiser=r"The logarithm of the mean of $t$, which is $-\infty$ where every $t$ is 0.",
+        noise_model=r"Poisson of rate $e^z$ for whole $t$, without the constant $\log t!$.",
         convexity="Strictly convex in the log-rate.",
         lipschitz="Not Lipschitz, and neither is the gradient.",
         kinks="None.",
@@ -308,9 +352,12 @@ CARDS = {
                 "F.poisson_nll_loss(p, t)",
                 note=(
                     "`log_input=False` takes the rate, and adds `eps`, 1e-8, to it inside the "
-                    "logarithm; `full=True` adds Stirling's $\\log t!$ where $t > 1$."
+                    "logarithm; `full=True` adds Stirling's $\\log t!$ where $t > 1$. Shapes (N,) "
+                    "and (N, 1) broadcast silently."
                 ),
                 evidence=(
+                    "silent(F.poisson_nll_loss, p, t[:, None], reduction='none').shape"
+                    " == (len(p), len(p))",
                     "close(F.poisson_nll_loss(p.exp(), t, log_input=False),"
                     " (p.exp() - t * torch.log(p.exp() + 1e-8)).mean())",
                     "close(F.poisson_nll_loss(p, t, full=True) - F.poisson_nll_loss(p, t),"
@@ -329,7 +376,22 @@ CARDS = {
                 note="Takes the rate $e^z$; a perfect prediction costs 0.",
                 evidence=("sklearn.metrics.mean_poisson_deviance(t + 1, t + 1) == 0",),
             ),
-            formula("optax", "jnp.exp(p) - t * p"),
+            optax(
+                "optax.losses.generalized_kl_divergence(p[..., None], t[..., None])",
+                theirs="ours + special.xlogy(t, t) - t",
+                note=(
+                    "Half the Poisson deviance, so that a perfect prediction costs 0. It sums over "
+                    "the last axis, here made of one number each. Shapes broadcast silently."
+                ),
+                evidence=(
+                    "close(optax.losses.generalized_kl_divergence(jnp.log(t + 1)[:, None],"
+                    " (t + 1)[:, None]), 0 * p)",
+                    "close(optax.losses.generalized_kl_divergence(p, t),"
+                    " optax.losses.generalized_kl_divergence(p[:, None], t[:, None]).sum())",
+                    "silent(optax.losses.generalized_kl_divergence, p[:, None], t).shape"
+                    " == p.shape",
+                ),
+            ),
         ),
     ),
     "gaussian_nll": Card(
@@ -342,7 +404,10 @@ CARDS = {
             ((mu - t) * sp.exp(-s), product(sp.S.Half, minus(1, (mu - t) ** 2 * sp.exp(-s)))),
             domain={mu: sp.Reals, s: sp.Reals, t: sp.Reals},
         ),
-        minimiser=r"$\mu$ the mean of $t$, and $e^s$ its variance.",
+        minimiser=(
+            r"$\mu$ the mean of $t$, and $e^s$ its variance; if that is 0, the loss falls without "
+            "end."
+        ),
         noise_model=(
             r"Gaussian of mean $\mu$ and variance $e^s$, without the constant $\tfrac12 \log "
             r"2\pi$."
@@ -351,8 +416,8 @@ CARDS = {
         lipschitz="Not Lipschitz, and neither is the gradient.",
         kinks="None.",
         stable_form=(
-            "$(r e^{-s/2})^2$ instead of $r^2 e^{-s}$: half the exponent at a time overflows "
-            "much later."
+            "The residual is divided by $e^{s/2}$ in two steps before it is squared, so that it "
+            "overflows only if the result does."
         ),
         failure=(
             "A point that fits badly is given a large variance, which shrinks its pull on the mean."
@@ -362,9 +427,11 @@ CARDS = {
                 "F.gaussian_nll_loss(p[..., 0], t, torch.exp(p[..., 1]))",
                 note=(
                     "Takes the variance, not its logarithm, and raises it to `eps`, 1e-6; "
-                    "`full=True` adds the constant."
+                    "`full=True` adds the constant. Shapes (N,) and (N, 1) broadcast silently."
                 ),
                 evidence=(
+                    "silent(F.gaussian_nll_loss, p[..., 0], t[:, None], p[..., 1].exp(),"
+                    " reduction='none').shape == (len(p), len(p))",
                     "close(F.gaussian_nll_loss(t, t, 0 * t + 1e-9), math.log(1e-6) / 2)",
                     "close(F.gaussian_nll_loss(t, t, 0 * t + 1, full=True),"
                     " math.log(2 * math.pi) / 2)",
