@@ -1015,3 +1015,9 @@ def test_the_sample_reaches_96_percent(capsys):
     # The slowest test: 20 epochs over 4,000 digits, 25 s where nothing else runs.
     assert main(["--source", "sample", "--optimizer", "adam", "--quiet"]) == 0
     assert result_of(capsys)["test_accuracy"] >= 0.96
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name not in train.TRAINABLE])
+def test_an_objective_that_no_classifier_has_is_refused_by_name(name):
+    with pytest.raises(ValueError, match=f"name must be a loss that trains.*, got '{name}'"):
+        train.objective(name)

@@ -10,8 +10,19 @@ from lossbook.torch import as_torch
 
 
 def objective(name):
-    """A function of the network's outputs and the class ids: the loss called `name`, averaged."""
+    """A function of the network's outputs and the class ids: the loss called `name`, averaged.
+
+    Raises
+    ------
+    ValueError
+        For a loss whose prediction the outputs of a classifier cannot be read as.
+    """
     loss, criterion = LOSSES[name], as_torch(name)
+    if loss.prediction.read is None:
+        raise ValueError(
+            f"name must be a loss that trains a classifier, got {name!r}, whose prediction is a "
+            f"{loss.prediction.name}"
+        )
     return lambda outputs, ids: criterion(*read_outputs(loss, outputs, ids))
 
 
