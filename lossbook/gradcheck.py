@@ -38,7 +38,7 @@ def central_difference(f, x, /, *, step=EPS ** (1 / 3)):
     >>> central_difference(lambda x: x**3, np.array([1.0, 2.0])).round(6)
     array([ 3., 12.])
     """
-    x = float64_copy(x)
+    x = _float64_copy(x)
     gradient = np.empty_like(x)
     for index in np.ndindex(x.shape):
         h = step * max(abs(x[index]), 0.01)
@@ -70,7 +70,7 @@ def complex_step(f, x, /, *, step=1e-30):
     >>> complex_step(lambda x: x**3, np.array([1.0, 2.0]))
     array([ 3., 12.])
     """
-    x = float64_copy(x)
+    x = _float64_copy(x)
     gradient = np.empty_like(x)
     for index in np.ndindex(x.shape):
         moved = x.astype(np.complex128)
@@ -92,7 +92,7 @@ def autograd(f, x, /):
     """
     import torch
 
-    x = torch.from_numpy(float64_copy(x)).requires_grad_()
+    x = torch.from_numpy(_float64_copy(x)).requires_grad_()
     f(x).sum().backward()
     return x.grad.numpy()
 
@@ -198,7 +198,7 @@ def check_gradient(loss, /, *inputs, **hyperparameters):
     if not isinstance(prediction, np.ndarray) or prediction.dtype.newbyteorder("=") != np.float64:
         got = getattr(prediction, "dtype", type(prediction).__name__)
         raise TypeError(f"the prediction must be a NumPy array of dtype float64, got {got}")
-    prediction = float64_copy(prediction, "the prediction")
+    prediction = _float64_copy(prediction, "the prediction")
     others = [
         plain(f"argument {place}", other) if isinstance(other, np.ndarray) else other
         for place, other in enumerate(others, start=2)
@@ -267,7 +267,7 @@ def example_inputs(loss, /, *, size=5, classes=4, seed=0):
     return tuple(space.draw(rng, shape, classes) for space in row.function.spaces)
 
 
-def float64_copy(x, name="x"):
+def _float64_copy(x, name="x"):
     """A float64 copy of an array of real numbers, in the one form that torch takes too."""
     x = plain(name, x)
     if not np.isdtype(x.dtype, ("real floating", "integral")):

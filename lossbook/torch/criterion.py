@@ -6,7 +6,7 @@ import inspect
 
 import torch
 
-from lossbook.checks import is_near
+from lossbook import checks
 from lossbook.loss import LOSSES
 from lossbook.reduction import check_reduction
 
@@ -172,7 +172,7 @@ def _in_front(array, axis, count):
 
 def _is_one(upstream):
     """Whether there is nothing to multiply by; False also where that cannot be looked at."""
-    if upstream.ndim or not is_near(upstream):
+    if upstream.ndim or not checks.is_near(upstream):
         return False
     try:
         return upstream.item() == 1
