@@ -18,6 +18,9 @@ second level are SKELETON, in this order and no others (headings of the third le
 - At least 2 derivations (`Derivation(...)`) in chapters 2 to 13, 15 and 16.
 - "Exercises" holds 6 or more, with a label, a time ("10 min") and a hint. Each has a drop-down
   solution, {solution-start} with `:class: dropdown`, with code in cells of its own.
+- An exercise, the start of a solution and its end each stand in a cell of their own. The cells of
+  solutions, and no others, are tagged `solution`. No two cells have the same id.
+- Chapters 1 to 6 run without torch, and say in the cells tagged `needs-torch` that it is missing.
 - "Summary" is a list of five lines. "Further reading" cites; each citation is in references.bib.
 - Shown code: 15 lines a cell at most, 10 in the median, 80 characters a line, which fit a page.
 - Prose, captions and alternative texts hold no decimal of three or more significant digits: it
@@ -28,6 +31,7 @@ import ast
 import dataclasses
 import re
 import statistics
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -348,6 +352,33 @@ def exercises_have_solutions_that_run(chapter):
     return wrong
 
 
+def solutions_can_be_taken_out(chapter):
+    """Gates are found in the raw text, so that none hides in a longer cell."""
+    wrong, inside = [], False
+    for cell in chapter.cells:
+        gates = re.findall(r"\{(exercise|solution)-(start|end)\}", cell.source)
+        if cell.cell_type == "markdown" and gates:
+            whole = re.fullmatch(
+                r"(`{3,}|:{3,})\{(?:exercise-start\}.*\{exercise-end|solution-(?:start|end))\}"
+                r".*(`{3,}|:{3,}) *",
+                cell.source,
+                re.DOTALL,
+            )
+            alone = len(gates) == (2 if gates[0][0] == "exercise" else 1)
+            if not (whole and alone):
+                wrong.append(f"{gates[0][0]}-{gates[0][1]} shares the cell {cell.id}")
+        inside = inside or ("solution", "start") in gates
+        if inside != ("solution" in cell.metadata.get("tags", [])):
+            wrong.append(f"{cell.id} is {'not ' * inside}tagged `solution`")
+        inside = inside and ("solution", "end") not in gates
+    return wrong
+
+
+def cells_have_ids_of_their_own(chapter):
+    counts = Counter(cell.id for cell in chapter.cells)
+    return [f"{count} cells have the id {name}" for name, count in counts.items() if count > 1]
+
+
 def summary_has_five_lines(chapter):
     count = len(re.findall(r"^(?:[-*]|\d+\.) ", chapter.section("Summary"), re.MULTILINE))
     return [] if count == SUMMARY_LINES else [f"a summary of {SUMMARY_LINES} lines, not {count}"]
@@ -424,6 +455,8 @@ def glued_numbers_are_shown_above(chapter):
 
 PAGE_RULES = [
     first_cells_say_how_to_install,
+    solutions_can_be_taken_out,
+    cells_have_ids_of_their_own,
     figures_are_described,
     citations_resolve,
     shown_code_is_short,
@@ -542,16 +575,17 @@ def sound_cells() -> list[nbformat.NotebookNode]:
         markdown("## Summary\n\n" + "\n".join(f"- line {n}" for n in range(5))),
         markdown("## Exercises"),
     ]
+    solution = {"metadata": {"tags": ["solution"]}}
     for number in range(6):
         label = f"ex-{number}"
         cells += [
             markdown(
                 f"````{{exercise}} Derive it (10 min)\n:label: {label}\n\nDerive.\n\n"
-                f"```{{hint}}\nUse it.\n```\n````\n\n"
-                f"```{{solution-start}} {label}\n:class: dropdown\n```"
+                f"```{{hint}}\nUse it.\n```\n````"
             ),
-            code("assert 2 + 2 == 4"),
-            markdown("```{solution-end}\n```"),
+            markdown(f"```{{solution-start}} {label}\n:class: dropdown\n```", **solution),
+            code("assert 2 + 2 == 4", **solution),
+            markdown("```{solution-end}\n```", **solution),
         ]
     key = min(CITATION_KEYS)
     return [*cells, markdown(f"## Further reading\n\nRead {{cite:t}}`{key}`.")]
@@ -581,6 +615,10 @@ SPOILT = [
     (exercises_have_solutions_that_run, "{solution-start} ex-2", "{solution-start} ex-1"),
     (exercises_have_solutions_that_run, "assert 2 + 2 == 4", ""),
     (exercises_have_solutions_that_run, ":label: ex-2", ""),
+    (solutions_can_be_taken_out, "```{solution-end}", "So be it.\n\n```{solution-end}"),
+    (solutions_can_be_taken_out, "```{solution-end}\n```", "```{solution-end}\n```\n\nGo on."),
+    (solutions_can_be_taken_out, "```{solution-start}", "Next.\n\n```{solution-start}"),
+    (solutions_can_be_taken_out, "```{solution-end}\n```", "So be it."),
     (summary_has_five_lines, "- line 4", ""),
     (citations_resolve, "{cite:t}`", "{cite:t}`nobody0000,"),
     (further_reading_cites, "{cite:t}", "{ref}"),
@@ -599,6 +637,26 @@ def test_a_rule_finds_what_is_wrong(rule, part, spoilt):
     for cell in cells:
         cell.source = cell.source.replace(part, spoilt)
     assert rule(chapter_of(cells)) != []
+
+
+@pytest.mark.parametrize("source", ["assert 2 + 2 == 4", "```{solution-end}\n```"])
+def test_a_cell_of_a_solution_without_its_tag_is_found(source):
+    cells = sound_cells()
+    cell = next(cell for cell in cells if cell.source == source)
+    cell.metadata["tags"] = []
+    assert solutions_can_be_taken_out(chapter_of(cells)) == [f"{cell.id} is not tagged `solution`"]
+
+
+def test_a_tagged_cell_outside_solutions_is_found():
+    cells = sound_cells()
+    cells[0].metadata["tags"] = ["solution"]
+    assert solutions_can_be_taken_out(chapter_of(cells)) == [f"{cells[0].id} is tagged `solution`"]
+
+
+def test_a_repeated_id_is_found():
+    chapter = chapter_of(sound_cells())
+    chapter.cells[1].id = chapter.cells[0].id
+    assert len(cells_have_ids_of_their_own(chapter)) == 1
 
 
 @pytest.mark.parametrize("path", [("figure", "caption"), ("figure", "name"), ("image", "alt")])

@@ -7,12 +7,15 @@ notebooks that are not stored in the committed form, and exits with 1 if there a
 
 The committed form keeps the text outputs, which the tests compare, and drops what differs from one
 machine or run to the next: images, outputs of cells tagged nbval-ignore-output, tracebacks, times
-and versions. Running a notebook twice therefore changes nothing.
+and versions. Running a notebook twice therefore changes nothing. An exercise, the start of a
+solution and its end each stand in a cell of their own, and all cells of a solution are tagged
+`solution`, so that solutions can be taken out cell by cell.
 """
 
 import argparse
 import copy
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -32,6 +35,14 @@ NOTEBOOK_METADATA = {
 }
 CELL_METADATA = ("mystnb", "tags")
 IMAGES = ("image/png", "image/jpeg")
+FENCE = r"(?:`{3,}|:{3,})"
+# An exercise from its start to its end, or the fence that starts or ends a solution.
+GATE = re.compile(
+    rf"^{FENCE}{{exercise-start}}.*?^{FENCE}{{exercise-end}} *\n{FENCE} *$"
+    rf"|^(?P<fence>{FENCE}){{solution-(?:start|end)}}.*?^(?P=fence) *$",
+    re.MULTILINE | re.DOTALL,
+)
+SOLUTION = "solution"
 
 
 def book_notebooks() -> list[Path]:
@@ -45,9 +56,12 @@ def normalised(notebook: NotebookNode) -> NotebookNode:
     kept = {"mystnb": notebook.metadata["mystnb"]} if "mystnb" in notebook.metadata else {}
     notebook.metadata = nbformat.from_dict({**NOTEBOOK_METADATA, **kept})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
-    count = 0
     for position, cell in enumerate(notebook.cells):
         cell.setdefault("id", f"cell-{position}")
+    notebook.cells = [part for cell in notebook.cells for part in parts(cell)]
+    tag_solutions(notebook.cells)
+    count = 0
+    for cell in notebook.cells:
         cell.metadata = nbformat.from_dict(
             {key: cell.metadata[key] for key in CELL_METADATA if cell.metadata.get(key)}
         )
@@ -58,6 +72,44 @@ def normalised(notebook: NotebookNode) -> NotebookNode:
             ignored = "nbval-ignore-output" in cell.metadata.get("tags", [])
             cell.outputs = [] if ignored else normalised_outputs(cell.outputs, count)
     return notebook
+
+
+def parts(cell: NotebookNode) -> list[NotebookNode]:
+    """The cells that a cell becomes when each of its gates stands alone."""
+    if cell.cell_type != "markdown" or not GATE.search(cell.source):
+        return [cell]
+    bounds = [0, *(place for gate in GATE.finditer(cell.source) for place in gate.span())]
+    bounds.append(len(cell.source))
+    texts = [cell.source[a:b].strip("\n") for a, b in zip(bounds, bounds[1:], strict=False)]
+    found = [{**copy.deepcopy(cell), "source": text} for text in texts if text.strip()]
+    ordinary = 0
+    for part in found:
+        if not GATE.fullmatch(part["source"]):
+            ordinary += 1
+            part["id"] = cell.id if ordinary == 1 else f"{cell.id}-{ordinary}"
+    return [nbformat.from_dict(part) for part in found]
+
+
+def tag_solutions(cells: list[NotebookNode]) -> None:
+    """Tag the cells of solutions, and name the gates by the label of their exercise."""
+    label = ""
+    for cell in cells:
+        opening = re.match(rf"{FENCE}{{solution-start}} *(\S+)", cell.source)
+        closing = re.match(rf"{FENCE}{{solution-end}}", cell.source)
+        exercise = re.match(
+            rf"{FENCE}{{exercise-start}}.*?^:label: *(\S+)", cell.source, re.MULTILINE | re.DOTALL
+        )
+        if exercise:
+            cell.id = exercise.group(1)
+        if opening:
+            label = opening.group(1)
+            cell.id = f"{label}-solution"
+        elif closing:
+            cell.id = f"{label}-end"
+        tags = [tag for tag in cell.metadata.get("tags", []) if tag != SOLUTION]
+        cell.metadata["tags"] = [*tags, SOLUTION] if label else tags
+        if closing:
+            label = ""
 
 
 def normalised_outputs(outputs: list[NotebookNode], count: int) -> list[NotebookNode]:
