@@ -14,6 +14,7 @@ solution and its end each stand in a cell of their own, and all cells of a solut
 
 import argparse
 import copy
+import itertools
 import os
 import re
 import sys
@@ -80,7 +81,7 @@ def parts(cell: NotebookNode) -> list[NotebookNode]:
         return [cell]
     bounds = [0, *(place for gate in GATE.finditer(cell.source) for place in gate.span())]
     bounds.append(len(cell.source))
-    texts = [cell.source[a:b].strip("\n") for a, b in zip(bounds, bounds[1:], strict=False)]
+    texts = [cell.source[a:b].strip("\n") for a, b in itertools.pairwise(bounds)]
     found = [{**copy.deepcopy(cell), "source": text} for text in texts if text.strip()]
     ordinary = 0
     for part in found:
