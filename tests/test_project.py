@@ -290,7 +290,7 @@ def test_chapters_are_notebooks_named_by_their_number():
 
 def build_small_book(folder: Path, page: str) -> subprocess.CompletedProcess:
     """Build a book of one page with the settings and extensions of this one."""
-    for name in ("_extra", "_static", "_tools"):
+    for name in ("_extra", "_static", "_templates", "_tools"):
         shutil.copytree(
             ROOT / "book" / name,
             folder / "book" / name,
@@ -318,6 +318,13 @@ def test_broken_references_fail_the_build(tmp_path):
     assert built.returncode != 0
     for name in ("no-label", "no-source", "fig-none", "no-page"):
         assert name in built.stderr
+
+
+def test_a_formula_that_does_not_parse_fails_the_build(tmp_path):
+    built = build_small_book(tmp_path, "# A page\n\nHere $\\frac{a$ is.\n")
+    assert built.returncode != 0
+    assert "index.md" in built.stderr
+    assert "frac{a" in built.stderr
 
 
 def run_notebook(folder: Path, printed: str) -> subprocess.CompletedProcess:

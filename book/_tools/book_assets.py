@@ -5,10 +5,13 @@ mark it carries, the font of icons keeps the icons of the book, and the style sh
 that speak of a class or an id that some page or script names.
 """
 
+import html
 import re
+import textwrap
 from pathlib import Path
 
 import tinycss2
+from docutils import nodes
 from sphinx.application import Sphinx
 from subsets import save_subset
 
@@ -27,6 +30,7 @@ MARKS = {
 }
 # Scripts within the page that set the variables of a script.
 VARIABLES = {"toggle": "togglebutton.js"}
+DESCRIPTION = 160  # characters: as much as a search engine shows
 ICONS = "vendor/fontawesome/webfonts"
 
 
@@ -46,8 +50,16 @@ def keep_what_is_used(app: Sphinx, pagename, templatename, context, doctree) -> 
     for kind in ("css_files", "script_files"):
         context[kind] = [asset for asset in context[kind] if is_used(asset, page)]
     for script in context["script_files"]:
-        if script.filename:
+        if script.filename and not str(script.filename).endswith("documentation_options.js"):
             script.attributes["defer"] = "defer"
+
+
+def describe(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """Say in a page's head what it is about, for those who search: its first sentences."""
+    paragraph = next(doctree.findall(nodes.paragraph), None) if doctree is not None else None
+    if paragraph is not None:
+        text = html.escape(textwrap.shorten(paragraph.astext(), DESCRIPTION, placeholder=" …"))
+        context["metatags"] += f'\n<meta name="description" content="{text}">'
 
 
 def names_in(selector: list) -> set[str]:
@@ -75,7 +87,9 @@ def pruned(rules: list, words: set[str]) -> list:
             selectors = [s for s in [*selectors, current] if names_in(s) <= words]
             if not selectors:
                 continue
-            rule.prelude = [t for s in selectors for t in [tinycss2.ast.LiteralToken(0, 0, ","), *s]][1:]
+            rule.prelude = [
+                t for s in selectors for t in [tinycss2.ast.LiteralToken(0, 0, ","), *s]
+            ][1:]
         elif rule.type == "at-rule" and rule.lower_at_keyword in ("media", "supports"):
             inner = tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True)
             rule.content = pruned(inner, words)
@@ -107,8 +121,7 @@ def lighten(app: Sphinx, exception: Exception | None) -> None:
         if sheet == theme:
             icons.update(re.findall(r'\.fa-[^{}]*:before\s*\{\s*content:\s*"([^"\\])"', css))
             icons.update(
-                chr(int(code, 16))
-                for code in re.findall(r'content:\s*"\\([0-9a-f]+)\s?"', css)
+                chr(int(code, 16)) for code in re.findall(r'content:\s*"\\([0-9a-f]+)\s?"', css)
             )
         sheet.write_text(css, encoding="utf-8")
     save_subset(static / ICONS / "fa-solid-900.ttf", icons, static / ICONS / "fa-solid-900.woff2")
@@ -120,5 +133,6 @@ def setup(app: Sphinx) -> dict:
     """Register with Sphinx."""
     # Later than the extensions that add to a page, and than the font of icons is copied.
     app.connect("html-page-context", keep_what_is_used, priority=900)
+    app.connect("html-page-context", describe)
     app.connect("build-finished", lighten, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

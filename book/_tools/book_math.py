@@ -6,7 +6,6 @@ alphabets become characters, the columns of tables become styles, and a long for
 several that stand side by side, so that a line can end between them.
 """
 
-import copy
 import functools
 import html
 import importlib.util
@@ -30,10 +29,17 @@ FONT = "math.woff2"  # math.css names the same file
 COPYING = "copy-math.js"
 # A formula with fewer characters than this stays on one line.
 LONG = 16
+# One with more characters than this, between two places to break, may be wider than a phone.
+WIDE = 24
 
 RELATIONS = set("=≠<>≤≥≈∝∼≃≡→←⟶⟵↦⇒⇐⇔⟺⟹∈")
 SIGNS = set("+−±-")
 OPENING, CLOSING = set("([{⟨⌊⌈"), set(")]}⟩⌋⌉")
+ROWS = {"mrow", "mstyle", "mtd"}
+BARS = {"∥", "∣", "|"}
+APPLICATION = "\N{FUNCTION APPLICATION}"
+PRIMES = {"′′": "″", "′′′": "‴"}
+TALL = {"mfrac", "msqrt", "mroot", "mtable", "munder", "mover", "munderover"}
 # Accents as combining marks have no place of their own in some fonts: these have.
 ACCENTS = {"~": "˜", "^": "ˆ", "ˉ": "¯"}
 # Names of the alphabets, as MathML calls them and as Unicode does.
@@ -118,10 +124,80 @@ def join_upright_letters(tree: ElementTree.Element) -> None:
             ElementTree.SubElement(row, "mi").text = "".join(e.text for e in letters)
 
 
+def is_name(element: ElementTree.Element) -> bool:
+    """Whether this is the name of a function, with or without an index."""
+    name = core(element)
+    name = name[0] if name.tag == "mrow" and len(name) else name
+    return name.tag == "mi" and length(name) > 1
+
+
+def space_names(tree: ElementTree.Element) -> None:
+    """Leave a thin space around the name of a function, but not where an operator stands."""
+    for row in (e for e in tree.iter() if e.tag in ROWS):
+        for place, element in reversed(list(enumerate(row[:-1]))):
+            if element.tag not in ("mo", "mspace") and is_name(row[place + 1]):
+                row.insert(place + 1, ElementTree.Element("mspace", width="0.1667em"))
+        for place, element in reversed(list(enumerate(row[:-1]))):
+            # The name may carry an index, and is then the row that the index is attached to.
+            name = core(element)
+            last = name[-1] if name is not element and len(name) else name
+            if last.text == APPLICATION:
+                argument = core(row[place + 1])
+                first = argument[0] if argument.tag == "mrow" and len(argument) else argument
+                if first.text is None or first.text not in OPENING | BARS:
+                    row.insert(place + 1, ElementTree.Element("mspace", width="0.1667em"))
+
+
+def tell_signs(tree: ElementTree.Element) -> None:
+    """A sign after an operator or an opening bracket is that of a number: -1, not 2 - 1."""
+    for row in (e for e in tree.iter() if e.tag in ROWS):
+        before = ""
+        for element in row:
+            symbol = core(element).text if core(element).tag == "mo" else None
+            if symbol in SIGNS and before is not None and before not in CLOSING | BARS | {"!"}:
+                element.set("form", "prefix")
+            if element.tag != "mspace":
+                before = symbol
+
+
+def quiet_bars(tree: ElementTree.Element) -> None:
+    """Bars around a value stand close to it, and primes close to their function."""
+    for operator in tree.iter("mo"):
+        if operator.text in BARS and operator.get("stretchy") == "false":
+            operator.set("lspace", "0")
+            operator.set("rspace", "0")
+    for row in tree.iter("mrow"):
+        if len(row) > 1 and all(e.text == "′" for e in row):
+            primes = "′" * len(row)
+            row[:] = []
+            ElementTree.SubElement(row, "mo").text = PRIMES.get(primes, primes)
+
+
+def pad_labels(tree: ElementTree.Element) -> None:
+    """The label of an arrow has room on both sides: browsers know no relative widths."""
+    for padded in tree.iter("mpadded"):
+        if padded.get("width", "").startswith("+"):
+            margin = padded.get("lspace", "0")
+            padded.tag, padded.attrib = "mrow", {}
+            padded.insert(0, ElementTree.Element("mspace", width=margin))
+            padded.append(ElementTree.Element("mspace", width=margin))
+
+
+def shrink_brackets(tree: ElementTree.Element) -> None:
+    """Brackets around what is one line high are not stretched."""
+    for row in tree.iter("mrow"):
+        fences = [e for e in row if e.get("fence") == "true"]
+        if fences and not any(e.tag in TALL for e in row.iter()):
+            for fence in fences:
+                fence.set("stretchy", "false")
+
+
 def length(tree: ElementTree.Element) -> int:
     """How many characters a formula has, which is roughly how wide it is."""
     if tree.tag == "mfrac":
         return max(map(length, tree))
+    if tree.tag in ("annotation", "mspace"):
+        return 0
     return len((tree.text or "").strip()) + sum(map(length, tree))
 
 
@@ -134,18 +210,18 @@ def core(element: ElementTree.Element) -> ElementTree.Element:
 
 def pieces(row: list[ElementTree.Element]) -> list[list[ElementTree.Element]]:
     """The parts of a row between which a line may end: before relations and signs."""
-    found, depth, bars, before = [[]], 0, 0, None
+    found, depth, bars = [[]], 0, 0
     for element in row:
         inner = core(element)
         symbol = inner.text if inner.tag == "mo" else None
         if symbol in CLOSING:
             depth -= 1
-        if symbol in ("∥", "∣", "|") and inner.get("stretchy") == "false":
+        if symbol in BARS and inner.get("stretchy") == "false":
             bars = 1 - bars
         outside = depth == 0 and bars == 0 and found[-1]
-        is_binary = symbol in SIGNS and before is not None and before not in RELATIONS | SIGNS
-        after_gap = found[-1] and found[-1][-1].tag == "mspace"
-        if outside and (symbol in RELATIONS or is_binary or (after_gap and element.tag != "mspace")):
+        is_binary = symbol in SIGNS and element.get("form") != "prefix"
+        after_gap = found[-1] and found[-1][-1].get("width") in ("1em", "2em")
+        if outside and (symbol in RELATIONS or is_binary or after_gap):
             if inner is element and symbol is not None:
                 # At the start of a row a sign would otherwise be one of a number: -1.
                 element.set("form", "infix")
@@ -153,7 +229,6 @@ def pieces(row: list[ElementTree.Element]) -> list[list[ElementTree.Element]]:
         found[-1].append(element)
         if symbol in OPENING:
             depth += 1
-        before = before if element.tag == "mspace" else (symbol or "")
     return found
 
 
@@ -180,6 +255,11 @@ def mathml(tex: str, display: bool) -> str:
     spell_alphabets(semantics)
     align_tables(semantics)
     stand_alone_accents(semantics)
+    space_names(semantics)
+    tell_signs(semantics)
+    quiet_bars(semantics)
+    pad_labels(semantics)
+    shrink_brackets(semantics)
     row, styles = top_row(semantics)
     parts = pieces(list(row)) if length(row) >= LONG else [list(row)]
     written = []
@@ -197,6 +277,8 @@ def mathml(tex: str, display: bool) -> str:
             annotation.text = tex.strip()
             content = whole
         math = ElementTree.Element("math", {"display": "block"} if display else {})
+        if length(content) > WIDE:
+            math.set("class", "wide")
         math.append(content)
         written.append(ElementTree.tostring(math, encoding="unicode", short_empty_elements=False))
     return "".join(written)
@@ -241,12 +323,12 @@ def visit_display(translator, node: nodes.math_block) -> None:
 
 
 def characters_of(pages: Path) -> set[str]:
-    """The characters in the formulas of all pages, and the slanted letters browsers put for some."""
+    """The characters in the formulas of all pages, and the slanted letters of single ones."""
     used = set()
     for page in pages.rglob("*.html"):
         for formula in re.findall(r"<math.*?</math>", page.read_text(encoding="utf-8"), re.DOTALL):
             used.update(html.unescape(re.sub(r"<annotation.*?</annotation>|<[^>]*>", "", formula)))
-    return used | {in_alphabet(character, "MATHEMATICAL ITALIC") for character in used} | {"ℎ"}
+    return used | {in_alphabet(character, "MATHEMATICAL ITALIC") for character in used} | set("ℎ√")
 
 
 def save_font(app: Sphinx, exception: Exception | None) -> None:

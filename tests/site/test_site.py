@@ -1,6 +1,7 @@
 """The built book in a browser: every page, opened from a web server and as a file."""
 
 import functools
+import gzip
 import http.server
 import re
 import threading
@@ -16,6 +17,10 @@ HTML = ROOT / "_build" / "html"
 PHONE = {"width": 390, "height": 844}
 # WCAG 2.2, success criterion 1.4.3: text of ordinary size.
 LEAST_CONTRAST = 4.5
+# Bytes that a page loads before the reader scrolls, text compressed: all of it, and all but images.
+MOST_TRANSFERRED = 950 * 1024
+MOST_WITHOUT_IMAGES = 220 * 1024
+SOFTMAX = "book/part3/07-softmax-cross-entropy"
 
 
 def pages_of_toc() -> list[str]:
@@ -25,6 +30,12 @@ def pages_of_toc() -> list[str]:
 
 
 PAGES = pages_of_toc()
+
+
+def compressed_size(file: Path) -> int:
+    """How many bytes a web host sends for a file: images and fonts are compressed already."""
+    text = file.suffix in {".html", ".css", ".js", ".svg"}
+    return len(gzip.compress(file.read_bytes())) if text else file.stat().st_size
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -89,15 +100,27 @@ MATH = """() => {
     const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
     let text = '';
     while (texts.nextNode())
-        if (!texts.currentNode.parentElement.closest('pre, code, script, style, mjx-container'))
+        if (!texts.currentNode.parentElement.closest('pre, code, script, style, math'))
             text += texts.currentNode.data;
+    const formulas = [...article.querySelectorAll('.math')];
     return {
         text,
-        formulas: article.querySelectorAll('.math').length,
-        typeset: article.querySelectorAll('.math mjx-container').length,
-        errors: [...article.querySelectorAll('mjx-merror, [data-mjx-error]')]
-            .map(e => e.textContent),
+        formulas: formulas.length,
+        typeset: formulas.filter(f => f.querySelector('math annotation')).length,
+        invisible: formulas.filter(f => f.checkVisibility() && !f.getBoundingClientRect().width)
+            .map(f => f.textContent),
+        scripts: typeof MathJax + typeof katex,
+        font: document.fonts.check('16px "Book Math"'),
     };
+}"""
+
+# What is put in the clipboard when a whole element is selected and copied.
+COPY = """element => {
+    getSelection().selectAllChildren(element);
+    const copying = new ClipboardEvent('copy',
+        {clipboardData: new DataTransfer(), bubbles: true, cancelable: true});
+    document.dispatchEvent(copying);
+    return copying.clipboardData.getData('text/plain');
 }"""
 
 # The elements that reach beyond the right edge and are in no box that scrolls: what to look at when
@@ -141,7 +164,7 @@ CONTRAST = """least => {
         if (!texts.currentNode.data.trim() || seen.has(element)) continue;
         seen.add(element);
         if (!element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
-        if (element.closest('script, style, mjx-assistive-mml, a.headerlink')) continue;
+        if (element.closest('script, style, annotation, a.headerlink')) continue;
         const behind = background(element);
         const ink = luminance(over(channels(getComputedStyle(element).color), behind));
         const paper = luminance(behind);
@@ -157,13 +180,14 @@ CONTRAST = """least => {
 @pytest.mark.parametrize("page", PAGES)
 def test_page_in_a_browser(browser, site, page):
     with Visit(browser, f"{site}{page}.html") as visit:
-        visit.tab.evaluate("window.MathJax ? MathJax.startup.promise : null")
         elsewhere = [url for url in visit.requests if not url.startswith((site, "data:", "blob:"))]
         assert elsewhere == []
 
         math = visit.tab.evaluate(MATH)
-        assert math["errors"] == []
         assert math["typeset"] == math["formulas"]
+        assert math["invisible"] == []
+        assert math["scripts"] == "undefinedundefined"
+        assert math["font"]
         assert re.findall(r"\$[^$\n]*\\[a-zA-Z]+[^$\n]*|\\[a-z]+\{[^}]*\}", math["text"]) == []
 
         without_alt = visit.tab.eval_on_selector_all(
@@ -182,6 +206,36 @@ def test_page_in_a_browser(browser, site, page):
         width = visit.tab.evaluate("document.scrollingElement.scrollWidth")
         assert width <= PHONE["width"], visit.tab.evaluate(TOO_WIDE)
         assert visit.complaints == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_transfers_little(browser, server, page):
+    with Visit(browser, f"{server}{page}.html") as visit:
+        files = {HTML / urllib.parse.urlparse(url).path.lstrip("/") for url in visit.requests}
+        sizes = {file.relative_to(HTML).as_posix(): compressed_size(file) for file in files}
+        assert sum(sizes.values()) <= MOST_TRANSFERRED, sizes
+        others = {name: size for name, size in sizes.items() if not name.startswith("_images/")}
+        assert sum(others.values()) <= MOST_WITHOUT_IMAGES, others
+        assert not any("mathjax" in name or "fontawesome.js" in name for name in sizes)
+
+
+def test_a_copied_formula_is_its_latex(browser, site):
+    with Visit(browser, f"{site}{SOFTMAX}.html") as visit:
+        paragraph = visit.tab.locator("article p:has(span.math)").first
+        written = paragraph.locator("annotation").all_text_contents()
+        copied = paragraph.evaluate(COPY)
+        assert [f"${tex}$" for tex in written] == re.findall(r"\$[^$]+\$", copied)
+        formula = visit.tab.locator("div.math").first
+        assert formula.evaluate(COPY).startswith("$$p_k = \\frac{e^{z_k}}")
+
+
+def test_a_long_formula_breaks_on_a_phone(browser, server):
+    with Visit(browser, f"{server}{SOFTMAX}.html") as visit:
+        visit.tab.set_viewport_size(PHONE)
+        tops = visit.tab.locator("div.math:has(math:nth-of-type(4))").first.evaluate(
+            "e => [...e.querySelectorAll('math')].map(m => m.getBoundingClientRect().bottom)"
+        )
+        assert max(tops) - min(tops) > 30
 
 
 def test_first_page_leads_into_the_book(browser, site):
