@@ -42,7 +42,8 @@ SURVEY = """async () => {
     const style = e => getComputedStyle(e);
     const opaque = e => /^rgb\\(|^color\\((?!.*\\/)/.test(style(e).backgroundColor);
     const scrolls = [...article.querySelectorAll('*')].filter(e => sees(e)
-        && !e.closest('mjx-container') && ['auto', 'scroll'].includes(style(e).overflowX) && e.scrollWidth > e.clientWidth + 1);
+        && !e.closest('mjx-container') && ['auto', 'scroll'].includes(style(e).overflowX)
+        && e.scrollWidth > e.clientWidth + 1);
     return {
         width: document.scrollingElement.scrollWidth,
         images: images.map((image, i) => ({
