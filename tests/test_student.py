@@ -9,7 +9,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_tools"))
-from notebooks import book_notebooks, executed  # noqa: E402
+from notebooks import book_notebooks, executed, normalised  # noqa: E402
 from student import linked, student_notebook  # noqa: E402
 
 
@@ -19,6 +19,33 @@ def solution(name: str, *cells):
     for cell in (heading, *cells):
         cell.metadata["tags"] = ["solution"]
     return [heading, *cells]
+
+
+EXERCISE = "```{exercise-start} Slopes\n:label: ex-a\n```\nDerive.\n```{exercise-end}\n```"
+START = "````{solution-start} ex-a\n:class: dropdown\n````"
+END = "````{solution-end}\n````"
+
+
+def test_the_committed_form_keeps_gates_apart():
+    cells = [
+        new_markdown_cell(f"## Exercises\n\n{EXERCISE}\n\n{START}\nIt is 1.", id="cell-1"),
+        new_code_cell("1", id="cell-2"),
+        new_markdown_cell(f"So be it.\n\n{END}\n\n## Next", id="cell-3"),
+        new_code_cell("2", id="cell-4", metadata={"tags": ["solution"]}),
+    ]
+    once = normalised(new_notebook(cells=cells))
+    assert [(c.id, c.source, "solution" in c.metadata.get("tags", [])) for c in once.cells] == [
+        ("cell-1", "## Exercises", False),
+        ("ex-a", EXERCISE, False),
+        ("ex-a-solution", START, True),
+        ("cell-1-2", "It is 1.", True),
+        ("cell-2", "1", True),
+        ("cell-3", "So be it.", True),
+        ("ex-a-end", END, True),
+        ("cell-3-2", "## Next", False),
+        ("cell-4", "2", False),
+    ]
+    assert normalised(once) == once
 
 
 def of(path: Path):
