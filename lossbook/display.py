@@ -10,6 +10,7 @@ import ast
 import inspect
 import textwrap
 
+from lossbook.extras import extra
 from lossbook.loss import LOSSES
 
 #: Okabe and Ito's colours, which stay apart for colour-blind readers, in the order used.
@@ -30,10 +31,11 @@ def use_style():
     White paper and dark ink: in dark mode the built book turns them round. Lines differ in dash as
     well as in colour.
     """
-    import matplotlib as mpl
-    from cycler import cycler
-    from IPython import get_ipython
-    from matplotlib_inline.backend_inline import set_matplotlib_formats
+    with extra("notebook"):
+        import matplotlib as mpl
+        from cycler import cycler
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
 
     dashes = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))]
     mpl.rcParams.update(
@@ -131,7 +133,8 @@ def glue(name, text):
         ...
     TypeError: text must be a str, rounded as the prose shall say it, got float
     """
-    from IPython.display import display
+    with extra("notebook"):
+        from IPython.display import display
 
     if not isinstance(text, str):
         got = type(text).__name__

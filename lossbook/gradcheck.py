@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossbook.checks import count, plain, same_shape, silent
+from lossbook.extras import extra
 from lossbook.loss import LOSSES, Loss
 
 EPS = np.finfo(np.float64).eps
@@ -90,7 +91,8 @@ def autograd(f, x, /):
     >>> autograd(lambda x: x**3, np.array([1.0, 2.0]))
     array([ 3., 12.])
     """
-    import torch
+    with extra("torch"):
+        import torch
 
     x = torch.from_numpy(_float64_copy(x)).requires_grad_()
     f(x).sum().backward()
@@ -228,6 +230,8 @@ def check_gradient(loss, /, *inputs, **hyperparameters):
     ):
         try:
             found = differentiate(f, prediction)
+        except ModuleNotFoundError as error:
+            witness = Witness(method, note=f"{error.name} is not installed")
         except (TypeError, ValueError, RuntimeError, AttributeError) as error:
             if ours:
                 raise
