@@ -19,7 +19,8 @@ second level are SKELETON, in this order and no others (headings of the third le
 - "Exercises" holds 6 or more, with a label, a time ("10 min") and a hint. Each has a drop-down
   solution, {solution-start} with `:class: dropdown`, with code in cells of its own.
 - An exercise, the start of a solution and its end each stand in a cell of their own. The cells of
-  solutions, and no others, are tagged `solution`. No two cells have the same id.
+  solutions, and no others, are tagged `solution`, and no other cell uses what they compute. No two
+  cells have the same id.
 - Chapters 1 to 6 run without torch, and say in the cells tagged `needs-torch` that it is missing.
 - "Summary" is a list of five lines. "Further reading" cites; each citation is in references.bib.
 - Shown code: 15 lines a cell at most, 10 in the median, 80 characters a line, which fit a page.
@@ -31,6 +32,7 @@ import ast
 import dataclasses
 import re
 import statistics
+import symtable
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -374,6 +376,29 @@ def solutions_can_be_taken_out(chapter):
     return wrong
 
 
+def nothing_else_uses_a_solution(chapter):
+    """Names that a cell outside solutions takes from a solution, and does not set itself."""
+    wrong, from_solution = [], {}
+    for cell in chapter.code_cells:
+        in_solution = "solution" in cell.metadata.get("tags", [])
+        names = symtable.symtable(cell.source, cell.id, "exec")
+        set_here = {s.get_name() for s in names.get_symbols() if s.is_assigned() or s.is_imported()}
+        if not in_solution:
+            taken = {name for name in used(names) - set_here if from_solution.get(name)}
+            wrong += [f"{cell.id} takes {name} from a solution" for name in sorted(taken)]
+        from_solution |= dict.fromkeys(set_here, in_solution)
+    return wrong
+
+
+def used(names: symtable.SymbolTable) -> set[str]:
+    """The names of the notebook that code refers to, functions within it included."""
+    own = names.get_type() == "module"
+    found = {
+        s.get_name() for s in names.get_symbols() if s.is_referenced() and (own or s.is_global())
+    }
+    return found.union(*map(used, names.get_children()))
+
+
 def cells_have_ids_of_their_own(chapter):
     counts = Counter(cell.id for cell in chapter.cells)
     return [f"{count} cells have the id {name}" for name, count in counts.items() if count > 1]
@@ -456,6 +481,7 @@ def glued_numbers_are_shown_above(chapter):
 PAGE_RULES = [
     first_cells_say_how_to_install,
     solutions_can_be_taken_out,
+    nothing_else_uses_a_solution,
     cells_have_ids_of_their_own,
     figures_are_described,
     citations_resolve,
@@ -651,6 +677,18 @@ def test_a_tagged_cell_outside_solutions_is_found():
     cells = sound_cells()
     cells[0].metadata["tags"] = ["solution"]
     assert solutions_can_be_taken_out(chapter_of(cells)) == [f"{cells[0].id} is tagged `solution`"]
+
+
+@pytest.mark.parametrize("source", ["y = own", "def f():\n    return own", "[own for _ in y]"])
+def test_a_cell_that_uses_a_solution_is_found(source):
+    cells = sound_cells()
+    cell = next(cell for cell in cells if cell.source == "assert 2 + 2 == 4")
+    cell.source = "own = y = 1"
+    later = nbformat.v4.new_code_cell(f"y = 2\n{source}", id="later")
+    wrong = nothing_else_uses_a_solution(chapter_of([*cells, later]))
+    assert wrong == ["later takes own from a solution"]
+    later.source = f"own = 1\n{later.source}"
+    assert nothing_else_uses_a_solution(chapter_of([*cells, later])) == []
 
 
 def test_a_repeated_id_is_found():

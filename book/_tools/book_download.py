@@ -300,9 +300,9 @@ def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
             try:
                 notebook = plain_notebook(notebook, translator, opening)
             except (Untranslated, KeyError) as error:
-                logger.warning("no plain form of %s", error, location=docname)
                 # Else the next build would find the page unchanged, and pass.
                 Path(app.builder.get_outfilename(docname)).unlink()
+                logger.warning("no plain form of %s", error, location=docname)
                 continue
             nbformat.write(notebook, Path(app.outdir, "_sources", f"{docname}.ipynb"))
 
