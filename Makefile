@@ -3,6 +3,8 @@
 # make serve        shows the built book at http://localhost:8000
 # make lab          opens the notebooks in JupyterLab
 # make notebooks    runs the notebooks and stores their outputs as they are committed
+# make student      writes the notebooks without solutions into _build/student
+# make lighthouse   measures every page of the book on a phone (needs Node.js and Chromium)
 # make experiments  runs the studies whose results the chapters show
 # make bench        compares the losses with torch's own for speed, and two trainings with one
 # make conventions  runs what the book says of PyTorch, Keras, scikit-learn and optax
@@ -33,7 +35,7 @@ export OMP_WAIT_POLICY := passive
 export GOMP_SPINCOUNT := 0
 endif
 
-.PHONY: book test serve lab notebooks experiments bench conventions lint clean
+.PHONY: book test serve lab notebooks student lighthouse experiments bench conventions lint clean
 
 book: $(INSTALLED)
 	@$(VENV) book/_tools/build.py
@@ -50,6 +52,12 @@ lab: $(INSTALLED)
 
 notebooks: $(INSTALLED)
 	@$(VENV) book/_tools/notebooks.py
+
+student: $(INSTALLED)
+	@$(VENV) book/_tools/student.py
+
+lighthouse: book
+	@$(VENV) book/_tools/lighthouse.py
 
 experiments: $(INSTALLED)
 	@$(VENV) -m lossbook.experiments
