@@ -5,6 +5,7 @@ it was computed from (reach.py). jupyter-cache, which comes with the book's buil
 cells alone, and runs one chapter after another.
 """
 
+import asyncio
 import os
 import sys
 import time
@@ -74,7 +75,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     )
     # Kernels share the cores, and one thread takes its sums in the order the tests do.
     try:
-        client.execute(env={**os.environ, "OMP_NUM_THREADS": "1"})
+        asyncio.run(client.async_execute(env={**os.environ, "OMP_NUM_THREADS": "1"}))
     except (CellControlSignal, DeadKernelError) as error:
         raise ChapterError(f"cell {position + 1} of {len(notebook.cells)}: {error}") from error
 
