@@ -12,3 +12,21 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # A chapter may load torch before it loads lossbook, which is then too late to ask for threads that
 # sleep while they wait. Its kernel inherits what is asked for here.
 import lossbook  # noqa: F401
+
+
+def pytest_configure(config):
+    """Let files be handed out in the order below, not by their numbers of tests."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest begins first: the site, then the notebooks from the last to the first."""
+    tests = [item for item in items if item.path.suffix != ".ipynb"]
+    site = [item for item in tests if item.path.parent.name == "site"]
+    rest = [item for item in tests if item.path.parent.name != "site"]
+    files = {}
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            files.setdefault(item.path, []).append(item)
+    notebooks = [cell for path in sorted(files, reverse=True) for cell in files[path]]
+    items[:] = [*site, *notebooks, *rest]

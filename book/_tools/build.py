@@ -1,18 +1,17 @@
 """Build the book: `python book/_tools/build.py [--if-stale]`.
 
-Any warning fails the build, broken references included. After a good build a digest of the inputs
-is stored beside the pages, so that `--if-stale` can tell whether they are still current.
+The chapters whose outputs are out of date are run first, side by side; those that were run stay,
+should the build be stopped or another one fail. Any warning fails the build, broken references
+included. After a good build a digest of the inputs is stored beside the pages, so that `--if-stale`
+can tell whether they are still current.
 """
 
 import argparse
 import subprocess
 import sys
 
+from execution import book_notebooks, bring_up_to_date
 from inputs import PAGES, ROOT, digest
-
-# For the kernels, which inherit it, lossbook asks for threads that sleep while they wait: a chapter
-# may load torch first, and then it is too late.
-import lossbook  # noqa: F401
 
 OPENING_PAGE = ROOT / "_build" / "html" / "index.html"
 STAMP = ROOT / "_build" / "inputs.sha256"
@@ -24,12 +23,13 @@ def is_current() -> bool:
 
 
 def build() -> int:
-    """Run jupyter-book; its exit code is returned."""
+    """Run the chapters that are out of date, then make the pages; an exit code is returned."""
     STAMP.unlink(missing_ok=True)
     inputs = digest(PAGES)
-    jupyter_book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
-    options = ["-W", "--keep-going", "-n"]
-    finished = subprocess.run([*jupyter_book, "build", str(ROOT), *options], check=False)
+    if not bring_up_to_date(book_notebooks()):
+        return 1
+    pages = [sys.executable, str(ROOT / "book" / "_tools" / "pages.py")]
+    finished = subprocess.run(pages, check=False)
     if finished.returncode == 0:
         STAMP.write_text(inputs)
     return finished.returncode

@@ -1,9 +1,10 @@
-"""Run notebooks in place and store them as they are committed: `make notebooks`.
+"""Store the outputs of the notebooks in them as they are committed: `make notebooks`.
 
     python book/_tools/notebooks.py [--check] [notebook ...]
 
-Without paths, every notebook of the book. `--check` runs nothing and changes nothing: it names the
-notebooks that are not stored in the committed form, and exits with 1 if there are any.
+Without paths, every notebook of the book. Those whose outputs are out of date are run first, as
+for the built pages. `--check` runs nothing and changes nothing: it names the notebooks that are not
+stored in the committed form, and exits with 1 if there are any.
 
 The committed form keeps the text outputs, which the tests compare, and drops what differs from one
 machine or run to the next: images, outputs of cells tagged nbval-ignore-output, tracebacks, times
@@ -15,20 +16,13 @@ solution and its end each stand in a cell of their own, and all cells of a solut
 import argparse
 import copy
 import itertools
-import os
 import re
 import sys
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
+from execution import book_notebooks, bring_up_to_date, stored, with_outputs
 from nbformat import NotebookNode
-
-# For the kernels, which inherit it, lossbook asks for threads that sleep while they wait: a chapter
-# may load torch first, and then it is too late.
-import lossbook  # noqa: F401
-
-BOOK = Path(__file__).resolve().parents[1]
 
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -44,11 +38,6 @@ GATE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 SOLUTION = "solution"
-
-
-def book_notebooks() -> list[Path]:
-    """Every notebook of the book, in reading order."""
-    return sorted(file for file in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in file.parts)
 
 
 def normalised(notebook: NotebookNode) -> NotebookNode:
@@ -135,33 +124,27 @@ def normalised_outputs(outputs: list[NotebookNode], count: int) -> list[Notebook
     return kept
 
 
-def executed(notebook: NotebookNode, folder: Path) -> NotebookNode:
-    """A copy of `notebook` with the outputs of a run inside `folder`."""
-    notebook = copy.deepcopy(notebook)
-    client = NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-    )
-    return client.execute()
+def committed(path: Path) -> str:
+    """The text of the notebook at `path` in the committed form."""
+    return nbformat.writes(normalised(nbformat.read(path, as_version=4))) + "\n"
 
 
 def main() -> int:
     """Parse the command line; run and store, or check."""
-    parser = argparse.ArgumentParser(description="Run and normalise the book's notebooks.")
+    parser = argparse.ArgumentParser(description="Normalise the book's notebooks.")
     parser.add_argument("--check", action="store_true", help="run nothing, change nothing")
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of the book")
     arguments = parser.parse_args()
-    # The same number of threads as in the tests: sums in another order have other last digits.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    paths = [path.resolve() for path in arguments.notebooks] or book_notebooks()
     differing = []
-    for path in arguments.notebooks or book_notebooks():
-        stored = nbformat.read(path, as_version=4)
-        if arguments.check:
-            text = nbformat.writes(normalised(stored)) + "\n"
-            if path.read_text(encoding="utf-8") != text:
-                differing.append(path)
-        else:
-            nbformat.write(normalised(executed(stored, path.resolve().parent)), path)
-            print(f"ran {path}")
+    if arguments.check:
+        differing = [path for path in paths if path.read_text("utf-8") != committed(path)]
+    elif not bring_up_to_date(paths):
+        return 1
+    else:
+        for path in paths:
+            notebook = with_outputs(nbformat.read(path, as_version=4), stored(path))
+            nbformat.write(normalised(notebook), path)
     for path in differing:
         print(f"{path} is not in the committed form: run `make notebooks`")
     return 1 if differing else 0
