@@ -18,6 +18,7 @@ from pathlib import Path
 
 import nbformat
 from docutils import nodes
+from jupyter_cache import get_cache
 from nbformat import NotebookNode
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
@@ -294,6 +295,10 @@ def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
         source = executed / f"{docname}.ipynb"
         if app.env.doc2path(docname).endswith(".ipynb"):
             notebook = nbformat.read(source, as_version=4)
+            if app.config.nb_execution_mode == "cache":
+                # Of a chapter that was not run again, myst-nb writes the outputs as committed.
+                cache = get_cache(app.config.nb_execution_cache_path)
+                _, notebook = cache.merge_match_into_notebook(notebook)
             glued = glued_values(source.with_suffix(".glue.json"))
             translator = Translator(roles, glued, number_of(app))
             opening = opening_line(os.environ.get("REPOSITORY_URL", ""))
