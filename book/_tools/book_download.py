@@ -9,6 +9,7 @@ Where the environment variable REPOSITORY_URL holds the address of the project's
 get buttons for Colab, Binder, the source and issues as well.
 """
 
+import base64
 import json
 import os
 import posixpath
@@ -17,8 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
+from book_figures import renderings
 from docutils import nodes
-from jupyter_cache import get_cache
 from nbformat import NotebookNode
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
@@ -295,10 +296,7 @@ def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
         source = executed / f"{docname}.ipynb"
         if app.env.doc2path(docname).endswith(".ipynb"):
             notebook = nbformat.read(source, as_version=4)
-            if app.config.nb_execution_mode == "cache":
-                # Of a chapter that was not run again, myst-nb writes the outputs as committed.
-                cache = get_cache(app.config.nb_execution_cache_path)
-                _, notebook = cache.merge_match_into_notebook(notebook)
+            keep_wide_figures(notebook)
             glued = glued_values(source.with_suffix(".glue.json"))
             translator = Translator(roles, glued, number_of(app))
             opening = opening_line(os.environ.get("REPOSITORY_URL", ""))
@@ -310,6 +308,15 @@ def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
                 logger.warning("no plain form of %s", error, location=docname)
                 continue
             nbformat.write(notebook, Path(app.outdir, "_sources", f"{docname}.ipynb"))
+
+
+def keep_wide_figures(notebook: NotebookNode) -> None:
+    """Leave of each figure the rendering for a wide window: the other is for the pages alone."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in (data := output.get("data", {})):
+                wide = renderings(base64.b64decode(data["image/png"]))[0]
+                data["image/png"] = base64.b64encode(wide).decode()
 
 
 def forget_roles(app: Sphinx, *_arguments) -> None:

@@ -7,7 +7,6 @@ and a page shows whichever fits. An image that is not in view at first is loaded
 
 import hashlib
 import io
-import os
 import re
 from html import escape
 from pathlib import Path
@@ -15,8 +14,6 @@ from pathlib import Path
 from docutils import nodes
 from PIL import Image
 from sphinx.application import Sphinx
-
-from lossbook.display import NARROW_TOO
 
 # Up to this width of the window a page shows the narrow rendering; book.css has the same number.
 NARROW_WINDOW = 600
@@ -91,6 +88,5 @@ def show_figures(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 def setup(app: Sphinx) -> dict:
     """Register with Sphinx."""
-    os.environ[NARROW_TOO] = "1"  # the kernels inherit it
     app.connect("doctree-resolved", show_figures)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -23,6 +23,7 @@ from reach import code_cells, key
 # For the kernels, which inherit it, lossbook asks for threads that sleep while they wait: a chapter
 # may load torch first, and then it is too late.
 import lossbook  # noqa: F401
+from lossbook.display import NARROW_TOO
 
 BOOK = ROOT / "book"
 EXECUTED = ROOT / "_build" / "executed"
@@ -73,9 +74,11 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         resources={"metadata": {"path": str(folder)}},
         on_cell_start=remember,
     )
-    # Kernels share the cores, and one thread takes its sums in the order the tests do.
+    # Kernels share the cores, and one thread takes its sums in the order the tests do. Pages show
+    # each figure in two renderings.
+    settings = {"OMP_NUM_THREADS": "1", NARROW_TOO: "1"}
     try:
-        asyncio.run(client.async_execute(env={**os.environ, "OMP_NUM_THREADS": "1"}))
+        asyncio.run(client.async_execute(env={**os.environ, **settings}))
     except (CellControlSignal, DeadKernelError) as error:
         raise ChapterError(f"cell {position + 1} of {len(notebook.cells)}: {error}") from error
 

@@ -15,6 +15,7 @@ from bs4 import BeautifulSoup
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
 PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
 # WCAG 2.2, success criterion 1.4.3: text of ordinary size.
 LEAST_CONTRAST = 4.5
 # Bytes that a page loads before the reader scrolls, text compressed: all of it, and all but images.
