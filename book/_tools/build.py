@@ -11,10 +11,13 @@ import subprocess
 import sys
 
 from execution import book_notebooks, bring_up_to_date
+from filelock import FileLock
 from inputs import PAGES, ROOT, digest
 
 OPENING_PAGE = ROOT / "_build" / "html" / "index.html"
 STAMP = ROOT / "_build" / "inputs.sha256"
+# Two builds at once would run each chapter twice, and write into each other's pages.
+LOCK = ROOT / "_build" / "building.lock"
 
 
 def is_current() -> bool:
@@ -40,8 +43,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build the book into _build/html.")
     parser.add_argument("--if-stale", action="store_true", help="do nothing when it is current")
     arguments = parser.parse_args()
-    if not (arguments.if_stale and is_current()):
-        code = build()
+    LOCK.parent.mkdir(exist_ok=True)
+    with FileLock(LOCK):
+        code = 0 if arguments.if_stale and is_current() else build()
         if code != 0:
             print("The book was not built: see the first warning or error above.", file=sys.stderr)
             return code
