@@ -49,11 +49,11 @@ def keep_what_is_used(app: Sphinx, pagename, templatename, context, doctree) -> 
     page = context.get("body", "")
     for kind in ("css_files", "script_files"):
         context[kind] = [asset for asset in context[kind] if is_used(asset, page)]
-    if pagename == "search":
-        # Its own scripts stand further down the page, and use these at once.
-        return
     for script in context["script_files"]:
-        if script.filename and not str(script.filename).endswith("documentation_options.js"):
+        # Pages share these objects. Scripts of the search page itself use the others at once.
+        script.attributes.pop("defer", None)
+        at_once = str(script.filename).endswith("documentation_options.js") or pagename == "search"
+        if script.filename and not at_once:
             script.attributes["defer"] = "defer"
 
 
