@@ -22,7 +22,7 @@ from lossbook import checks
 from lossbook.checks import silent
 from lossbook.declaration import settle
 from lossbook.numerics import label_rows
-from lossbook.spaces import CLASS_ID, FRACTION, WEIGHT
+from lossbook.spaces import CLASS_ID, FRACTION, UNIT, WEIGHT
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -225,14 +225,11 @@ def ignore(labels, index=-100):
     elif not checks.is_kind(xp, labels.dtype, "real floating"):
         raise TypeError(f"labels must hold integers or real numbers, got dtype {labels.dtype}")
     marked = labels == index
-    if 0 in labels.shape or not xp.any(marked):
-        return labels, xp.where(marked, 0.0, 1.0)
-    if xp.all(marked):
-        return xp.zeros_like(labels), xp.where(marked, 0.0, 1.0)
+    weights = xp.where(marked, 0.0, 1.0)
+    if 0 in labels.shape or xp.all(marked):
+        return xp.where(marked, xp.zeros_like(labels), labels), weights
     stand_in = xp.min(xp.where(marked, xp.max(labels), labels))
-    if stand_in == index:
-        stand_in = xp.max(xp.where(marked, xp.min(labels), labels))
-    return xp.where(marked, stand_in, labels), xp.where(marked, 0.0, 1.0)
+    return xp.where(marked, stand_in, labels), weights
 
 
 @silent
@@ -273,12 +270,13 @@ def weigh_classes(labels, class_weights, label_smoothing=0.0):
         )
     checks.real("class_weights", class_weights)
     WEIGHT.checked("class_weights", class_weights)
+    label_smoothing = UNIT.checked("label_smoothing", label_smoothing)
     is_ids = checks.is_kind(xp, labels.dtype, "integral")
     shape = tuple(labels.shape) if is_ids else tuple(labels.shape)[:-1]
     like = xp.broadcast_to(class_weights, (*shape, class_weights.shape[0]))
     if is_ids and not label_smoothing:
         ids = CLASS_ID.checked("labels", labels, "class_weights", like, axes=1)
-        return labels, xp.take(class_weights, ids) if ids.ndim == 1 else class_weights[ids]
+        return labels, class_weights[ids]
     rows = label_rows(like, labels, label_smoothing=label_smoothing)
     weights = xp.sum(like * rows, axis=-1)
     nothing = weights[..., None] == 0
