@@ -2,6 +2,8 @@
 
 import os
 
+from hypothesis import settings
+
 # No test downloads data: loaders use what is on disk, or the packaged sample.
 os.environ["LOSSBOOK_OFFLINE"] = "1"
 
@@ -12,6 +14,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # A chapter may load torch before it loads lossbook, which is then too late to ask for threads that
 # sleep while they wait. Its kernel inherits what is asked for here.
 import lossbook  # noqa: F401
+
+# The same examples in every run, however long a busy machine takes for one.
+settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+settings.load_profile("steady")
 
 
 def pytest_configure(config):

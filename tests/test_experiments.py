@@ -279,6 +279,8 @@ def test_a_trial_has_twenty_steps_and_a_short_batch(pair):
 
 def test_a_footprint_notices_every_entry_and_every_exchange():
     layer = torch.nn.Linear(3, 2)
+    layer.weight.data = torch.tensor([[0.5, -1.0, 0.25], [2.0, -0.75, 1.5]])
+    layer.bias.data = torch.tensor([0.5, -1.0])
     before = footprint(layer)
     assert before.keys() == {"weight", "bias"}
     for i in range(6):

@@ -3,7 +3,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -17,9 +17,6 @@ from lossbook.intervals import (
     wilson_interval,
 )
 
-# A busy machine may pause in the middle of any example.
-unhurried = settings(deadline=None)
-
 levels = st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99, 0.999])
 
 # SciPy takes another road to the same float64 result: its quantiles are good to about 1e-14, and
@@ -27,7 +24,6 @@ levels = st.sampled_from([0.5, 0.8, 0.9, 0.95, 0.99, 0.999])
 CLOSE = {"rel": 1e-11, "abs": 1e-13}
 
 
-@unhurried
 @given(st.integers(2, 30), st.integers(0, 2**32 - 1), levels)
 def test_mean_interval_matches_scipy(n, seed, level):
     values = np.random.default_rng(seed).normal(1.0, 0.3, n)
@@ -35,7 +31,6 @@ def test_mean_interval_matches_scipy(n, seed, level):
     assert tuple(mean_interval(values, level)) == pytest.approx((values.mean(), low, high), **CLOSE)
 
 
-@unhurried
 @given(st.integers(2, 30), st.integers(0, 2**32 - 1), levels)
 def test_paired_difference_matches_scipy(n, seed, level):
     a, b = np.random.default_rng(seed).normal(1.0, 0.3, (2, n))
@@ -46,7 +41,6 @@ def test_paired_difference_matches_scipy(n, seed, level):
     )
 
 
-@unhurried
 @given(st.integers(1, 10_000), st.data(), levels)
 def test_wilson_interval_matches_scipy(n, data, level):
     successes = data.draw(st.integers(0, n))
@@ -117,7 +111,6 @@ def test_an_interval_formats_all_its_numbers(interval):
     assert f"{interval:+.1f}" == "+1.0 (+0.0 to +2.0)"
 
 
-@unhurried
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=6))
 def test_holm_is_the_closed_bonferroni_test(hundredths):
     p_values = np.array(hundredths) / 100

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import calibration
 from sklearn import metrics as reference
@@ -19,9 +19,6 @@ from lossbook.metrics import (
     reliability_curve,
     top_k_accuracy,
 )
-
-# A busy machine may pause in the middle of any example.
-unhurried = settings(deadline=None)
 
 # Both sides are short sums and quotients of the same float64 numbers, at most 40 of them: they may
 # differ by the order of summation, a few units of 1e-16.
@@ -59,7 +56,6 @@ def probability_rows(draw, classes=4):
 # Against scikit-learn -----------------------------------------------------------------------------
 
 
-@unhurried
 @given(id_pairs())
 def test_accuracy_and_confusion_match_scikit_learn(pair):
     predicted, ids = pair
@@ -70,7 +66,6 @@ def test_accuracy_and_confusion_match_scikit_learn(pair):
     )
 
 
-@unhurried
 @given(id_pairs(), st.sampled_from([0.0, 1.0]))
 def test_precision_recall_f1_per_class_and_macro_match_scikit_learn(pair, undefined):
     predicted, ids = pair
@@ -88,7 +83,6 @@ def test_precision_recall_f1_per_class_and_macro_match_scikit_learn(pair, undefi
     assert tuple(macro) == pytest.approx(expected[:3], **CLOSE)
 
 
-@unhurried
 @given(id_pairs(classes=2))
 def test_binary_precision_recall_f1_matches_scikit_learn(pair):
     predicted, ids = pair
@@ -100,7 +94,6 @@ def test_binary_precision_recall_f1_matches_scikit_learn(pair):
     )
 
 
-@unhurried
 @given(scored_labels())
 def test_average_precision_and_curve_match_scikit_learn(pair):
     scores, labels = pair
@@ -114,7 +107,6 @@ def test_average_precision_and_curve_match_scikit_learn(pair):
     assert curve.recall == pytest.approx(recall[-2::-1], **CLOSE)
 
 
-@unhurried
 @given(probability_rows(), st.integers(1, 4))
 def test_top_k_matches_scikit_learn(pair, k):
     probabilities, ids = pair
@@ -125,7 +117,6 @@ def test_top_k_matches_scikit_learn(pair, k):
     assert top_k_accuracy(probabilities, ids, k) == pytest.approx(expected, **CLOSE)
 
 
-@unhurried
 @given(probability_rows(), st.integers(1, 20))
 def test_reliability_curve_matches_scikit_learn(pair, bins):
     probabilities, ids = pair
@@ -144,7 +135,6 @@ def test_reliability_curve_matches_scikit_learn(pair, bins):
         assert np.isnan(curve.confidence[~used]).all()
 
 
-@unhurried
 @given(probability_rows(), st.integers(1, 20))
 def test_calibration_error_is_the_sum_written_out(pair, bins):
     probabilities, ids = pair
@@ -161,7 +151,6 @@ def test_calibration_error_is_the_sum_written_out(pair, bins):
     )  # The total cancels within a bin, so the rounding is that of 40 terms of size 1.
 
 
-@unhurried
 @given(st.integers(1, 30), st.integers(0, 2**32 - 1))
 def test_iou_matches_scikit_learn(length, seed):
     a, b = np.random.default_rng(seed).integers(0, 2, (2, length))

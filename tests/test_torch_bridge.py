@@ -234,10 +234,18 @@ def test_gradients_of_each_example(name, reduction, weighted):
         np.testing.assert_allclose(single, gradients, **CLOSE)
 
 
+def linear(rng):
+    """A layer from 5 features to 4 outputs, its weights drawn from ``rng``."""
+    layer = torch.nn.Linear(5, 4)
+    for parameter in layer.parameters():
+        parameter.data = torch.from_numpy(rng.normal(size=parameter.shape).astype(np.float32))
+    return layer
+
+
 def test_gradients_of_each_example_of_a_network():
-    network = torch.nn.Linear(5, 4).double()
-    parameters = {key: w.detach() for key, w in network.named_parameters()}
     rng = np.random.default_rng(0)
+    network = linear(rng).double()
+    parameters = {key: w.detach() for key, w in network.named_parameters()}
     x, ids = torch.from_numpy(rng.normal(size=(6, 5))), torch.from_numpy(rng.integers(0, 4, 6))
 
     def loss_of(criterion):
@@ -333,7 +341,7 @@ def test_training_under_autocast_is_as_with_torchs_own(dtype):
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.normal(size=(8, 5)).astype(np.float32))
     ids = torch.from_numpy(rng.integers(0, 4, 8))
-    for layer in (torch.nn.Linear(5, 4), torch.nn.Linear(5, 4).to(dtype)):
+    for layer in (linear(rng), linear(rng).to(dtype)):
         found = []
         for criterion in (as_torch("softmax_cross_entropy"), torch.nn.functional.cross_entropy):
             layer.zero_grad()

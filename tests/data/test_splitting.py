@@ -2,13 +2,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lossbook.data import split_validation
-
-# A busy machine may pause in the middle of any example.
-unhurried = settings(deadline=None)
 
 
 def rows_and_labels(labels):
@@ -18,7 +15,6 @@ def rows_and_labels(labels):
 label_lists = st.lists(st.integers(0, 4), min_size=2, max_size=60)
 
 
-@unhurried
 @given(labels=label_lists, data=st.data())
 def test_parts_are_a_stratified_partition_in_the_given_order(labels, data):
     size = data.draw(st.integers(1, len(labels) - 1))
@@ -48,7 +44,6 @@ def test_equal_remainders_go_to_the_lower_class():
     assert sorted(chosen) == [0, 1]
 
 
-@unhurried
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=6), st.data())
 def test_quotas_are_those_of_exact_fractions(members, data):
     total = sum(members)
