@@ -2,10 +2,13 @@
 
 Extensions and the theme add their scripts and styles to every page. Here a page keeps those whose
 mark it carries, the font of icons keeps the icons of the book, and the style sheets keep the rules
-that speak of a class or an id that some page or script names.
+that speak of a class or an id that some page or script names. What is left of a page's style sheets
+is one file: a browser shows nothing before it has them all.
 """
 
+import hashlib
 import html
+import os
 import re
 import textwrap
 from pathlib import Path
@@ -32,6 +35,10 @@ MARKS = {
 VARIABLES = {"toggle": "togglebutton.js"}
 DESCRIPTION = 160  # characters: as much as a search engine shows
 ICONS = "vendor/fontawesome/webfonts"
+SHEET = (
+    r'<link rel="stylesheet"[^>]*? href="(?P<file>[^":?]+\.css)[^"]*"'
+    r'(?: data-of="(?P<joined>[^"]*)")?[^>]*>'
+)
 
 
 def is_used(asset, page: str) -> bool:
@@ -132,10 +139,57 @@ def lighten(app: Sphinx, exception: Exception | None) -> None:
         unused.unlink(missing_ok=True)
 
 
+def whole(sheet: Path, folder: Path) -> str:
+    """The rules of a style sheet and of those it imports, for a file in `folder`."""
+
+    def address(match: re.Match) -> str:
+        target = match["target"]
+        if re.match(r"[a-z]+:|#", target):
+            return match[0]
+        return f'url("{relative(sheet.parent / target, folder)}")'
+
+    def imported(match: re.Match) -> str:
+        return whole(sheet.parent / match["target"], folder)
+
+    css = sheet.read_text(encoding="utf-8").removeprefix('@charset "UTF-8";')
+    css = re.sub(r"""url\((["']?)(?P<target>[^"')]+)\1\)""", address, css)
+    return re.sub(r'@import "(?P<target>[^"]+)";', imported, css)
+
+
+def relative(file: Path, folder: Path) -> str:
+    """The address of a file for a page or a style sheet in `folder`."""
+    return Path(os.path.relpath(file, folder)).as_posix()
+
+
+def join_sheets(app: Sphinx, exception: Exception | None) -> None:
+    """Make one style sheet of those a page has; pages that have the same ones share it."""
+    if exception is not None or app.builder.format != "html":
+        return
+    static, kept = Path(app.outdir) / "_static", set()
+    for page in Path(app.outdir).rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        links = list(re.finditer(SHEET, text))
+        if not links:
+            continue
+        # A page that was not written again since the last build has one link, which says of what.
+        names = " ".join(link["joined"] or link["file"] for link in links)
+        css = "\n".join(whole(page.parent / name, static) for name in names.split())
+        joined = static / f"styles-{hashlib.sha256(css.encode()).hexdigest()[:12]}.css"
+        joined.write_text(css, encoding="utf-8")
+        kept.add(joined)
+        link = f'<link rel="stylesheet" href="{relative(joined, page.parent)}" data-of="{names}" />'
+        first, last = links[0].start(), links[-1].end()
+        between = re.sub(SHEET, "", text[first:last]).strip()
+        page.write_text(text[:first] + link + between + text[last:], encoding="utf-8")
+    for old in set(static.glob("styles-*.css")) - kept:
+        old.unlink()
+
+
 def setup(app: Sphinx) -> dict:
     """Register with Sphinx."""
     # Later than the extensions that add to a page, and than the font of icons is copied.
     app.connect("html-page-context", keep_what_is_used, priority=900)
     app.connect("html-page-context", describe)
     app.connect("build-finished", lighten, priority=900)
+    app.connect("build-finished", join_sheets, priority=950)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,8 +1,13 @@
 """Fonts cut down to the characters the book uses."""
 
+import logging
 from pathlib import Path
 
 from fontTools import subset
+
+# It tells of every table that it cuts.
+logging.getLogger(subset.__name__).setLevel(logging.WARNING)
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 
 def save_subset(font: Path, characters: set[str], target: Path) -> None:

@@ -42,7 +42,7 @@ SURVEY = """async () => {
     const style = e => getComputedStyle(e);
     const opaque = e => /^rgb\\(|^color\\((?!.*\\/)/.test(style(e).backgroundColor);
     const scrolls = [...article.querySelectorAll('*')].filter(e => sees(e)
-        && !e.closest('mjx-container') && ['auto', 'scroll'].includes(style(e).overflowX)
+        && ['auto', 'scroll'].includes(style(e).overflowX)
         && e.scrollWidth > e.clientWidth + 1);
     return {
         width: document.scrollingElement.scrollWidth,
@@ -58,7 +58,7 @@ SURVEY = """async () => {
             || [...e.querySelectorAll('tr, td')].some(opaque))).map(name),
         scrolls: scrolls.length,
         cut: [...article.querySelectorAll('*')].filter(e => sees(e)
-            && !e.closest('mjx-container, math, .headerlink, .sd-d-none, button, svg')
+            && !e.closest('math, .headerlink, .sd-d-none, button, svg')
             && ['hidden', 'clip'].includes(style(e).overflowX)
             && e.scrollWidth > e.clientWidth + 1).map(name),
         derivations: [...article.querySelectorAll('table')]
@@ -86,7 +86,7 @@ def surveys(book, browser) -> dict:
         page = file.relative_to(book / "book").with_suffix("").as_posix()
         tab = browser.new_page()
         tab.goto(file.as_uri(), wait_until="load")
-        tab.evaluate("window.MathJax ? MathJax.startup.promise : null")
+        tab.add_style_tag(content="* { content-visibility: visible !important; }")
         for window, size in WINDOWS.items():
             tab.set_viewport_size(size)
             tab.wait_for_function(f"innerWidth === {size['width']}")

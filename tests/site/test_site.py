@@ -19,7 +19,7 @@ DESKTOP = {"width": 1280, "height": 900}
 # WCAG 2.2, success criterion 1.4.3: text of ordinary size.
 LEAST_CONTRAST = 4.5
 # Bytes that a page loads before the reader scrolls, text compressed: all of it, and all but images.
-MOST_TRANSFERRED = 950 * 1024
+MOST_TRANSFERRED = 400 * 1024
 MOST_WITHOUT_IMAGES = 220 * 1024
 SOFTMAX = "book/part3/07-softmax-cross-entropy"
 
@@ -114,6 +114,9 @@ MATH = """() => {
         font: document.fonts.check('16px "Book Math"'),
     };
 }"""
+
+# False for what a browser has skipped because it is far from what is seen.
+IS_LAID_OUT = "e => e.checkVisibility({contentVisibilityAuto: true})"
 
 # What is put in the clipboard when a whole element is selected and copied.
 COPY = """element => {
@@ -236,8 +239,58 @@ def test_a_long_formula_breaks_on_a_phone(browser, server):
         heights = []
         for size in (DESKTOP, PHONE):
             visit.tab.set_viewport_size(size)
+            formula.scroll_into_view_if_needed()
+            visit.tab.wait_for_function(
+                IS_LAID_OUT, arg=formula.locator("math").first.element_handle()
+            )
             heights.append(formula.bounding_box()["height"])
         assert heights[1] > 1.8 * heights[0]
+
+
+def test_a_page_waits_for_one_style_sheet(browser, server):
+    with Visit(browser, f"{server}{SOFTMAX}.html") as visit:
+        sheets = [url for url in visit.requests if urllib.parse.urlparse(url).path.endswith(".css")]
+        assert len(sheets) == 1
+        missing = visit.tab.evaluate(
+            "[...document.fonts].filter(f => f.status === 'error').map(f => f.family)"
+        )
+        assert missing == []
+
+
+def test_what_is_far_down_is_laid_out_when_a_link_leads_there(browser, site):
+    with Visit(browser, f"{site}{SOFTMAX}.html") as visit:
+        visit.tab.set_viewport_size(PHONE)
+        ids = visit.tab.eval_on_selector_all(
+            "section.later:has(> h3)", "found => found.map(e => e.id)"
+        )
+        assert len(ids) > 10
+        for anchor in (ids[0], ids[len(ids) // 2], ids[-2]):
+            section = visit.tab.locator(f"[id='{anchor}']")
+            within = section.locator("> :not(section, h2, h3, span) > *").first.element_handle()
+            assert not within.evaluate(IS_LAID_OUT)
+            visit.tab.evaluate("anchor => { location.hash = anchor; }", anchor)
+            visit.tab.wait_for_function(IS_LAID_OUT, arg=within)
+            visit.tab.wait_for_function(
+                "e => Math.abs(e.getBoundingClientRect().top) < 100", arg=section.element_handle()
+            )
+
+
+def test_boxes_that_scroll_are_reached_with_the_keyboard(browser, site):
+    with Visit(browser, f"{site}{SOFTMAX}.html") as visit:
+        visit.tab.set_viewport_size(PHONE)
+        boxes = visit.tab.locator("article .cell_input pre").filter(visible=True)
+        found = set()
+        for i in range(0, boxes.count(), 3):
+            boxes.nth(i).scroll_into_view_if_needed()
+            visit.tab.wait_for_function(
+                "e => e.hasAttribute('tabindex')", arg=boxes.nth(i).element_handle()
+            )
+            scrolls, index = boxes.nth(i).evaluate(
+                "e => [e.scrollWidth > e.clientWidth, e.tabIndex]"
+            )
+            assert index == (0 if scrolls else -1)
+            found.add(scrolls)
+        assert found == {True, False}
 
 
 def test_first_page_leads_into_the_book(browser, site):
