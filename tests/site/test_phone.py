@@ -112,12 +112,12 @@ def all_images(pages: dict) -> list:
     return [(page, image) for page, survey in pages.items() for image in survey["images"]]
 
 
-def test_images_say_what_they_are_before_they_are_loaded(pages):
-    images = all_images(pages)
+def test_images_say_what_they_are_before_they_are_loaded(telephone):
+    images = all_images(telephone)
     assert len(images) > 60
     assert [page for page, image in images if not (image["alt"].strip() and image["sized"])] == []
     assert {image["decoding"] for _, image in images} == {"async"}
-    for survey in pages.values():
+    for survey in telephone.values():
         # The first one may be in view.
         assert [
             image["loading"] for image in survey["images"][1:] if image["loading"] != "lazy"
