@@ -9,7 +9,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_tools"))
-from notebooks import book_notebooks, executed, normalised  # noqa: E402
+from execution import execute  # noqa: E402
+from notebooks import book_notebooks, normalised  # noqa: E402
 from student import linked, student_notebook  # noqa: E402
 
 
@@ -101,10 +102,11 @@ def test_every_exercise_has_a_place_for_its_answer(path):
 @pytest.mark.parametrize("name", ["front/quiz", "part2/04-squared-error"])
 def test_a_notebook_without_solutions_runs(name):
     path = ROOT / "book" / f"{name}.ipynb"
-    run = executed(of(path), path.parent)
+    notebook = of(path)
+    execute(notebook, path.parent)
     assert not [
         cell
-        for cell in run.cells
+        for cell in notebook.cells
         if cell.cell_type == "code"
         and cell.metadata.get("tags") != ["answer"]
         and cell.execution_count is None

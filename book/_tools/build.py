@@ -7,28 +7,31 @@ can tell whether they are still current.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 
-from execution import book_notebooks, bring_up_to_date
-from filelock import FileLock
+from execution import alone, book_notebooks, bring_up_to_date
 from inputs import PAGES, ROOT, digest
 
 OPENING_PAGE = ROOT / "_build" / "html" / "index.html"
 STAMP = ROOT / "_build" / "inputs.sha256"
-# Two builds at once would run each chapter twice, and write into each other's pages.
-LOCK = ROOT / "_build" / "building.lock"
+
+
+def made_from() -> str:
+    """What the pages are made from as it is now: files, and the address that buttons lead to."""
+    return f"{digest(PAGES)} {os.environ.get('REPOSITORY_URL', '')}".strip()
 
 
 def is_current() -> bool:
     """Whether the built pages were made from the inputs as they are now."""
-    return OPENING_PAGE.exists() and STAMP.exists() and STAMP.read_text() == digest(PAGES)
+    return OPENING_PAGE.exists() and STAMP.exists() and STAMP.read_text() == made_from()
 
 
 def build() -> int:
     """Run the chapters that are out of date, then make the pages; an exit code is returned."""
     STAMP.unlink(missing_ok=True)
-    inputs = digest(PAGES)
+    inputs = made_from()
     if not bring_up_to_date(book_notebooks()):
         return 1
     pages = [sys.executable, str(ROOT / "book" / "_tools" / "pages.py")]
@@ -43,8 +46,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build the book into _build/html.")
     parser.add_argument("--if-stale", action="store_true", help="do nothing when it is current")
     arguments = parser.parse_args()
-    LOCK.parent.mkdir(exist_ok=True)
-    with FileLock(LOCK):
+    with alone():
         code = 0 if arguments.if_stale and is_current() else build()
         if code != 0:
             print("The book was not built: see the first warning or error above.", file=sys.stderr)

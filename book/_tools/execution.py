@@ -5,7 +5,6 @@ it was computed from (reach.py). jupyter-cache, which comes with the book's buil
 cells alone, and runs one chapter after another.
 """
 
-import asyncio
 import os
 import sys
 import time
@@ -14,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
+from filelock import FileLock
 from inputs import ROOT
 from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
@@ -30,6 +30,12 @@ EXECUTED = ROOT / "_build" / "executed"
 # The longest chapter takes a fifth of the time of all: more kernels would only take memory.
 KERNELS = min(5, os.cpu_count() or 1)
 TIMEOUT = 600  # seconds for a cell
+
+
+def alone() -> FileLock:
+    """To be held while chapters are run and pages are made: two at once would do it all twice."""
+    EXECUTED.parent.mkdir(exist_ok=True)
+    return FileLock(EXECUTED.parent / "building.lock")
 
 
 class ChapterError(Exception):
@@ -73,12 +79,14 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         on_cell_start=remember,
+        # Each kernel would warn that it talks to this process unencrypted.
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
     )
     # Kernels share the cores, and one thread takes its sums in the order the tests do. Pages show
     # each figure in two renderings.
     settings = {"OMP_NUM_THREADS": "1", NARROW_TOO: "1"}
     try:
-        asyncio.run(client.async_execute(env={**os.environ, **settings}))
+        client.execute(env={**os.environ, **settings})
     except (CellControlSignal, DeadKernelError) as error:
         raise ChapterError(f"cell {position + 1} of {len(notebook.cells)}: {error}") from error
 

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-from execution import book_notebooks, bring_up_to_date, stored, with_outputs
+from execution import alone, book_notebooks, bring_up_to_date, stored, with_outputs
 from nbformat import NotebookNode
 
 NOTEBOOK_METADATA = {
@@ -139,12 +139,13 @@ def main() -> int:
     differing = []
     if arguments.check:
         differing = [path for path in paths if path.read_text("utf-8") != committed(path)]
-    elif not bring_up_to_date(paths):
-        return 1
     else:
-        for path in paths:
-            notebook = with_outputs(nbformat.read(path, as_version=4), stored(path))
-            nbformat.write(normalised(notebook), path)
+        with alone():
+            if not bring_up_to_date(paths):
+                return 1
+            for path in paths:
+                notebook = with_outputs(nbformat.read(path, as_version=4), stored(path))
+                nbformat.write(normalised(notebook), path)
     for path in differing:
         print(f"{path} is not in the committed form: run `make notebooks`")
     return 1 if differing else 0
