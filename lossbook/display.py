@@ -297,31 +297,28 @@ def _passport(loss):
     )
 
 
+#: What is said of a loss in another library, a column each.
+ELSEWHERE = ("library", "call", "reduction", "weighted mean divides by", "mind")
+
+
 def _elsewhere(loss):
-    """The same loss in other libraries: a row each, whose lines fit a narrow screen."""
-    rows = [(f"**{other.library}**", "<br>".join(_lines(other))) for other in loss.card.conventions]
-    return _table(("library", "what to write there, and what it does"), rows)
+    """The same loss in other libraries: a row each."""
+    return _table(ELSEWHERE, [_columns(other) for other in loss.card.conventions])
 
 
-def _lines(other):
-    """What to write in another library, what it does with many values, and what bites."""
-    if other.call != "-":
-        yield f"`{other.call}`" if other.named else f"no function of its own: `{other.call}`"
-        yield "; ".join(_facts(other))
-    if other.note:
-        yield other.note
-
-
-def _facts(other):
+def _columns(other):
+    """A row of the table of ELSEWHERE."""
+    library = f"**{other.library}**"
+    if other.call == "-":
+        return library, "none", "", "", other.note
+    call = f"`{other.call}`" if other.named else f"`{other.call}` (no function of its own)"
+    divisor = f"{other.weighted_mean} (`{other.weights}`)" if other.weights else "no weights"
+    mind = []
     if other.theirs != "ours":
-        yield f"gives: `{other.theirs}`"
+        mind.append(f"Gives `{other.theirs}`.")
     if other.class_axis != "-":
-        yield f"class axis: {other.class_axis}"
-    yield f"reduction: {other.reduction}"
-    if other.weights:
-        yield f"weighted mean divides by: {other.weighted_mean} (`{other.weights}`)"
-    elif other.named:
-        yield "weights: none"
+        mind.append(f"Classes are on axis {other.class_axis}.")
+    return library, call, other.reduction, divisor, " ".join([*mind, other.note]).strip()
 
 
 def _families():

@@ -660,13 +660,25 @@ def test_plain_text():
     ]
 
 
+def test_a_mark_that_all_lines_share_is_said_once():
+    same = Derivation(sp.Derivative(HUBER, p), "definition", domain={delta: sp.Interval.open(0, 9)})
+    same.step(sp.Piecewise((p - t, sp.Abs(p - t) <= delta), (delta * sp.sign(p - t), True)), "rule")
+    text = same._repr_markdown_()
+    assert "Check" not in text
+    assert text.count("proved") == 1
+    assert "The line is proved" in text
+    differing = same.argue("so be it")._repr_markdown_()
+    assert "| Check |" in differing
+    assert "| argued |" in differing
+
+
 def test_markdown_table_survives_bars_and_brackets():
     derivation = Derivation(HUBER, r"by $|r| \le \delta$ | else", lhs=r"L(\|p - t\|)")
     derivation.limit(p, sp.oo, sp.oo, "unbounded").argue("either | or")
     text = derivation._repr_markdown_()
     rows = [row for row in text.splitlines() if row.startswith("|")]
     assert len(rows) == 6
-    assert all(row.count("|") == 5 for row in rows)
+    assert all(row.count("|") == 4 for row in rows)
     assert "<" not in text
     assert "*1 sampled, 1 argued. Sampled: " in text
     assert text.startswith(r"For $\displaystyle \delta$ in $\displaystyle \left(0, \infty\right)$.")
@@ -685,7 +697,7 @@ def test_each_mark_that_occurs_is_explained_once():
         assert legend([mark, mark]).startswith(first_words)
         assert legend([mark, mark]).count(":") == 1
     assert legend(["argued", "sampled: 64 points", "proved"]).count(": ") == 3
-    assert repr(Derivation(R, "definition")).endswith("no steps yet")
+    assert repr(Derivation(R, "definition")).endswith("No steps yet.")
 
 
 def test_latex():
@@ -843,3 +855,42 @@ def test_the_room_runs_alone(tmp_path):
         check=True,
     )
     assert run.stdout == "['proved']\n"
+
+
+# An exercise may ask for the way -----------------------------------------------------------------
+
+
+def long_way():
+    derivation = Derivation(Derivative(R**2, p), "definition")
+    derivation.step(2 * R * Derivative(R, p), "chain rule")
+    return derivation.step(2 * R, "the inner derivative is 1")
+
+
+def test_a_way_with_all_its_lines_passes():
+    long_way().require(lines=3, through=[2 * R * Derivative(R, p)])
+    long_way().require(lines=3, through=[2 * R * Derivative(R, p), 2 * R])
+
+
+def test_a_jump_is_refused_where_lines_are_asked_for():
+    jump = Derivation(Derivative(R**2, p), "definition").step(2 * R, "doit")
+    with pytest.raises(DerivationError, match="2 lines of algebra, and 3 are asked for"):
+        jump.require(lines=3)
+    with pytest.raises(DerivationError, match="no line reads .*Derivative"):
+        jump.require(lines=2, through=[2 * R * Derivative(R, p)])
+
+
+def test_lines_out_of_order_are_refused():
+    with pytest.raises(DerivationError, match="no line after line 3 reads"):
+        long_way().require(lines=3, through=[2 * R, 2 * R * Derivative(R, p)])
+
+
+def test_a_last_line_that_is_not_carried_out_is_refused():
+    derivation = Derivation(Derivative(R**2, p), "definition")
+    derivation.step(2 * R * Derivative(R, p), "chain rule")
+    with pytest.raises(DerivationError, match="line 2 still has a Derivative"):
+        derivation.require(lines=2)
+    # A sum to a symbolic limit is a result.
+    x, i, N = sp.IndexedBase("x"), sp.Symbol("i", integer=True), sp.Symbol("N", integer=True)
+    total = sp.Sum(x[i], (i, 1, N))
+    doubled = Derivation(sp.Sum(2 * x[i], (i, 1, N)), "definition", domain={i: (1, N)})
+    doubled.step(2 * total, "collect").require(lines=2)

@@ -21,6 +21,7 @@ import nbformat
 from book_figures import renderings
 from docutils import nodes
 from nbformat import NotebookNode
+from notebooks import OUTPUTS_HIDDEN, SOLUTION, fold
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -32,8 +33,6 @@ ROLE = re.compile(r"\{(?P<name>[a-zA-Z][\w:-]*)\}`(?P<text>[^`]+)`")
 TARGET = re.compile(r"^\((?P<label>[\w:-]+)\)=$")
 FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,}|:{3,})(?:\{(?P<name>[\w:-]+)\})? *(?P<title>.*)$")
 ADMONITIONS = ("admonition", "caution", "hint", "important", "note", "tip", "warning")
-SOURCE_HIDDEN = {"hide-input", "remove-input", "hide-cell", "remove-cell", "solution"}
-OUTPUTS_HIDDEN = {"hide-output", "remove-output", "hide-cell", "remove-cell", "solution"}
 # What pyproject.toml calls the packages that chapters use.
 EXTRAS = "torch,data,stats,notebook"
 
@@ -229,22 +228,18 @@ def plain_notebook(notebook: NotebookNode, translator: Translator, opening: str)
                 cell.metadata["jp-MarkdownHeadingCollapsed"] = True
             # The end of a solution is an empty cell here.
             if cell.source:
+                fold(cell)
                 cells.append(cell)
             continue
-        hidden = {
-            "source_hidden": bool(tags & SOURCE_HIDDEN),
-            "outputs_hidden": bool(tags & OUTPUTS_HIDDEN),
-        }
-        if any(hidden.values()):
-            cell.metadata["jupyter"] = {name: True for name, value in hidden.items() if value}
+        fold(cell)
         cell.outputs = [o for o in cell.outputs if "scrapbook" not in o.get("metadata", {})]
         cells.append(cell)
         if figure := cell.metadata.get("mystnb", {}).get("figure"):
             name, caption = figure["name"], translator.markdown(figure["caption"]).strip()
             text = f"*{translator.number('figure', name)}.* {caption}"
-            if hidden["outputs_hidden"] and "solution" not in tags:
+            if tags & OUTPUTS_HIDDEN - {SOLUTION}:
                 text = f"<details>\n<summary>Caption</summary>\n\n{text}\n\n</details>"
-            cells.append(markdown_cell(name, text, sorted(tags & {"solution"})))
+            cells.append(markdown_cell(name, text, sorted(tags & {SOLUTION})))
     return nbformat.from_dict({**notebook, "cells": cells})
 
 

@@ -38,6 +38,12 @@ GATE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 SOLUTION = "solution"
+# Comments around the answer to a question, and the tag of the cells from one to the other.
+ANSWER, END = "<!-- answer -->", "<!-- end of answer -->"
+FOLDED = "folded"
+# What is folded on a page is folded in JupyterLab: cells with these tags.
+SOURCE_HIDDEN = {"hide-input", "remove-input", "hide-cell", "remove-cell", SOLUTION, FOLDED}
+OUTPUTS_HIDDEN = {"hide-output", "remove-output", "hide-cell", "remove-cell", SOLUTION, FOLDED}
 
 
 def normalised(notebook: NotebookNode) -> NotebookNode:
@@ -50,11 +56,13 @@ def normalised(notebook: NotebookNode) -> NotebookNode:
         cell.setdefault("id", f"cell-{position}")
     notebook.cells = [part for cell in notebook.cells for part in parts(cell)]
     tag_solutions(notebook.cells)
+    tag_answers(notebook.cells)
     count = 0
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict(
             {key: cell.metadata[key] for key in CELL_METADATA if cell.metadata.get(key)}
         )
+        fold(cell)
         if cell.cell_type == "code":
             count += 1
             # nbval compares nothing in a cell without a count.
@@ -100,6 +108,29 @@ def tag_solutions(cells: list[NotebookNode]) -> None:
         cell.metadata["tags"] = [*tags, SOLUTION] if label else tags
         if closing:
             label = ""
+
+
+def tag_answers(cells: list[NotebookNode]) -> None:
+    """Tag the cells of an answer, from the one that begins with ANSWER to the one that ends it."""
+    inside = False
+    for cell in cells:
+        lines = cell.source.strip().splitlines() or [""]
+        inside = inside or lines[0] == ANSWER
+        tags = [tag for tag in cell.metadata.get("tags", []) if tag != FOLDED]
+        cell.metadata["tags"] = [*tags, FOLDED] if inside else tags
+        inside = inside and lines[-1] != END
+
+
+def fold(cell: NotebookNode) -> None:
+    """Hide the source and the outputs of a cell in JupyterLab where a page folds them."""
+    tags = set(cell.metadata.get("tags", []))
+    if cell.cell_type == "code":
+        hidden = {"source_hidden": tags & SOURCE_HIDDEN, "outputs_hidden": tags & OUTPUTS_HIDDEN}
+    else:
+        # Text of a solution stands below a heading, which is folded as a whole.
+        hidden = {"source_hidden": tags & {FOLDED}}
+    if any(hidden.values()):
+        cell.metadata["jupyter"] = {name: True for name, value in hidden.items() if value}
 
 
 def normalised_outputs(outputs: list[NotebookNode], count: int) -> list[NotebookNode]:
