@@ -875,7 +875,7 @@ def test_a_jump_is_refused_where_lines_are_asked_for():
     jump = Derivation(Derivative(R**2, p), "definition").step(2 * R, "doit")
     with pytest.raises(DerivationError, match="2 lines of algebra, and 3 are asked for"):
         jump.require(lines=3)
-    with pytest.raises(DerivationError, match="no line reads .*Derivative"):
+    with pytest.raises(DerivationError, match=r"no line reads .*Derivative"):
         jump.require(lines=2, through=[2 * R * Derivative(R, p)])
 
 
