@@ -281,9 +281,17 @@ def test_a_failure_names_the_chapter_and_the_cell_and_keeps_the_others(tmp_path)
     assert chapters_run(again) == {"bad"}
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """Ctrl-C interrupts; processes in the background ignore it, and so do their children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signal that ends a group of processes")
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGINT"])
-def test_a_stopped_run_goes_on_where_it_was(tmp_path, how):
+def test_a_stopped_run_goes_on_where_it_was(tmp_path, how, heeds_ctrl_c):
     waits = "import pathlib, time\nwhile not pathlib.Path('go').exists():\n    time.sleep(0.1)"
     book = small_book(tmp_path, {"slow": chapter(waits), "swift": chapter("print('done')")})
     kept = book / "_build" / "executed" / "book" / "swift.ipynb"

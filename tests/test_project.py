@@ -172,7 +172,7 @@ def installed(name: str) -> Copy | None:
         return None
     return Copy(
         Version(distribution.version).public,
-        SpecifierSet(distribution.metadata["Requires-Python"] or ""),
+        SpecifierSet(distribution.metadata.get("Requires-Python", "")),
         tuple(map(Requirement, distribution.requires or [])),
     )
 

@@ -5,6 +5,7 @@ it was computed from (reach.py). jupyter-cache, which comes with the book's buil
 cells alone, and runs one chapter after another.
 """
 
+import asyncio
 import os
 import sys
 import time
@@ -86,7 +87,10 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     # each figure in two renderings.
     settings = {"OMP_NUM_THREADS": "1", NARROW_TOO: "1"}
     try:
-        client.execute(env={**os.environ, **settings})
+        # In a thread of its own: a caller may have a loop that runs, as the tests' browser has.
+        running = client.async_execute(env={**os.environ, **settings})
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, running).result()
     except (CellControlSignal, DeadKernelError) as error:
         raise ChapterError(f"cell {position + 1} of {len(notebook.cells)}: {error}") from error
 

@@ -96,7 +96,7 @@ class Visit:
 
 
 # Text of the article that is neither code nor typeset, and how many formulas wait and are set.
-MATH = """() => {
+MATH = """async () => {
     const article = document.querySelector('article');
     const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
     let text = '';
@@ -111,7 +111,7 @@ MATH = """() => {
         invisible: formulas.filter(f => f.checkVisibility() && !f.getBoundingClientRect().width)
             .map(f => f.textContent),
         scripts: typeof MathJax + typeof katex,
-        font: document.fonts.check('16px "Book Math"'),
+        font: (await document.fonts.load('16px "Book Math"')).length,
     };
 }"""
 
