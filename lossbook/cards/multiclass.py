@@ -28,8 +28,8 @@ epsilon, gamma = sp.symbols("varepsilon gamma", real=True)
 m = sp.Symbol("m", positive=True)
 
 _POSITIVE = sp.Interval.open(0, sp.oo)
-_CLASSES = (0, K - 1)
-_SOFTMAX = sp.exp(logits[k]) / sp.Sum(sp.exp(logits[i]), (i, 0, K - 1))
+_CLASSES = (1, K)
+_SOFTMAX = sp.exp(logits[k]) / sp.Sum(sp.exp(logits[i]), (i, 1, K))
 
 CARDS = {
     "categorical_cross_entropy": Card(
