@@ -83,3 +83,11 @@ def test_an_answer_is_folded_in_the_notebook_too():
     assert cells["explain"].metadata["jupyter"] == both
     assert cells["ends"].metadata["tags"] == ["folded"]
     assert "tags" not in cells["next"].metadata
+
+
+def test_the_fold_of_a_derivation_says_what_it_holds():
+    source = 'Derivation(x, "definition")'
+    folded = new_code_cell(source, metadata={"tags": ["hide-input"]})
+    cells = normalised(new_notebook(cells=[folded, new_code_cell(source)])).cells
+    assert cells[0].metadata["mystnb"]["code_prompt_show"] == "How this was checked"
+    assert "mystnb" not in cells[1].metadata

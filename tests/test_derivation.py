@@ -808,7 +808,8 @@ def test_marks_do_not_depend_on_the_hash_seed():
         ),
         (
             ValueError,
-            "two different symbols are both called x",
+            "two different symbols are both called x: use the first one, Symbol('x'), not "
+            "Symbol('x', positive=True)",
             lambda: Derivation(x, "r").step(sp.Symbol("x", positive=True) + 1, "r"),
         ),
         (TypeError, "cannot carry out p", lambda: Derivation(pz, "r")),
@@ -855,6 +856,29 @@ def test_the_room_runs_alone(tmp_path):
         check=True,
     )
     assert run.stdout == "['proved']\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "line", "domain", "shown"),
+    [
+        (R**2, 2 * R, {}, "p = 2, t = 1"),
+        (BCE, -log(1 - p), {p: OPEN, t: Interval(0, 1)}, "p = 0.25, t = 1"),
+        (Max(0, 1 - y * s), Max(0, 1 - s), {y: {-1, 1}}, "s = 2, y = -1"),
+        (Sum(T[k] * Z[k], (k, 1, K)), Sum(Z[k], (k, 1, K)), {T: "simplex"}, "z[1] = 2, z[2] = 1"),
+    ],
+)
+def test_a_counterexample_has_round_numbers(start, line, domain, shown):
+    with pytest.raises(DerivationError) as caught:
+        Derivation(start, "definition", domain=domain).step(line, "no")
+    assert shown in str(caught.value)
+
+
+def test_a_counterexample_that_only_odd_numbers_show_is_found():
+    # At all round numbers both lines are the same.
+    vanishing = x * (x - 1) * (x - 2) * (x - 3) * (x - 4) * (x + 1) * (x + 2)
+    vanishing *= (2 * x - 1) * (4 * x - 1) * (4 * x - 3)
+    with pytest.raises(DerivationError, match="line 2 is not equal to line 1: at x = "):
+        Derivation(x, "definition").step(x + vanishing, "no")
 
 
 # An exercise may ask for the way -----------------------------------------------------------------

@@ -72,7 +72,7 @@ def test_gradient_of_an_elementwise_loss_is_its_derivative(name):
     assert_gradient_is_derivative(loss, [substitutions(loss, name, *row) for row in rows])
 
 
-@pytest.mark.parametrize("label", (1, 2, 3))
+@pytest.mark.parametrize("label", [1, 2, 3])
 @pytest.mark.parametrize("name", WITH_IDS)
 def test_gradient_of_a_loss_of_class_ids_is_its_derivative(name, label):
     loss = SYMBOLIC[name].at(3, label=label)

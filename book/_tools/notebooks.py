@@ -41,6 +41,7 @@ SOLUTION = "solution"
 # Comments around the answer to a question, and the tag of the cells from one to the other.
 ANSWER, END = "<!-- answer -->", "<!-- end of answer -->"
 FOLDED = "folded"
+HOW = "How this was checked"
 # What is folded on a page is folded in JupyterLab: cells with these tags.
 SOURCE_HIDDEN = {"hide-input", "remove-input", "hide-cell", "remove-cell", SOLUTION, FOLDED}
 OUTPUTS_HIDDEN = {"hide-output", "remove-output", "hide-cell", "remove-cell", SOLUTION, FOLDED}
@@ -63,6 +64,7 @@ def normalised(notebook: NotebookNode) -> NotebookNode:
             {key: cell.metadata[key] for key in CELL_METADATA if cell.metadata.get(key)}
         )
         fold(cell)
+        name_fold(cell)
         if cell.cell_type == "code":
             count += 1
             # nbval compares nothing in a cell without a count.
@@ -131,6 +133,14 @@ def fold(cell: NotebookNode) -> None:
         hidden = {"source_hidden": tags & {FOLDED}}
     if any(hidden.values()):
         cell.metadata["jupyter"] = {name: True for name, value in hidden.items() if value}
+
+
+def name_fold(cell: NotebookNode) -> None:
+    """Say what a fold holds where it is the code of a derivation."""
+    is_derivation = cell.cell_type == "code" and "Derivation(" in cell.source
+    if is_derivation and "hide-input" in cell.metadata.get("tags", []):
+        prompts = {"code_prompt_show": HOW, "code_prompt_hide": HOW}
+        cell.metadata["mystnb"] = {**prompts, **cell.metadata.get("mystnb", {})}
 
 
 def normalised_outputs(outputs: list[NotebookNode], count: int) -> list[NotebookNode]:

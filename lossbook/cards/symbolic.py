@@ -234,7 +234,7 @@ class ClassAxis(Symbolic):
         return ((sp.Derivative(self.value, self.prediction[j]), self.gradient),)
 
     def at(self, classes, label=None):
-        """The loss for a number of classes and, where given, the class `label`, from 1 to `classes`.
+        """The loss for a number of classes and, where given, the `label`, from 1 to `classes`.
 
         Indexed symbols become plain ones: ``z[1]`` is ``z_1``. Without a label the target is a
         tuple of as many symbols, the label's probabilities.
