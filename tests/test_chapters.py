@@ -23,6 +23,12 @@ second level are SKELETON, in this order and no others (headings of the third le
   cells have the same id.
 - Chapters 1 to 6 run without torch, and say in the cells tagged `needs-torch` that it is missing.
 - "Summary" is a list of five lines. "Further reading" cites; each citation is in references.bib.
+- What answers a question is folded: after "Commit yourself" stands an answer, right away or after
+  one cell of code. It goes from a cell that begins with `<!-- answer -->` to one that ends with
+  `<!-- end of answer -->`.
+- No name is bound in two cells but SCRATCH and the variables of loops, which are read only in cells
+  that bind them.
+- Prose says "with respect to" and "minus": PHRASES holds what it does not say.
 - Shown code: 15 lines a cell at most, 10 in the median, 80 characters a line, which fit a page.
 - Prose, captions and alternative texts hold no decimal of three or more significant digits: it
   comes from a cell by glue, and a cell above shows it too, because plain Jupyter hides glue.
@@ -33,7 +39,8 @@ import dataclasses
 import re
 import statistics
 import symtable
-from collections import Counter
+import sys
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +53,8 @@ from lossbook import LOSSES
 from lossbook.cards import CARDS
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book" / "_tools"))
+from notebooks import ANSWER, END  # noqa: E402
 
 SKELETON = [
     "What you will be able to do",
@@ -70,6 +79,21 @@ LONGEST_CELL, LONGEST_MEDIAN, LONGEST_LINE = 15, 10, 80
 TRUE_CONSTANTS = {
     "3.11": "the version of Python the book needs",
     "1.96": "the normal quantile that everybody knows by its digits",
+}
+# Names that cells bind again, each with the reason why no reader is misled.
+SCRATCH = {
+    "fig": "the figure that the cell draws",
+    "ax": "its only panel",
+    "axes": "its panels",
+    "d": "the derivation that the cell shows",
+    "_": "what is not looked at",
+}
+# What is not said in prose, as regular expressions, and what is said.
+PHRASES = {
+    r"\b(?:slopes?|derivatives?|gradients?|curvatures?) by (?:a |an |the |its |their )?"
+    r"(?:\$|logits?|scores?|probabilit|predict|weights?|parameters?|entr)": "with respect to",
+    r"\bfor want of\b": "because there is no",
+    r"\bholds? 0\b": "is 0",
 }
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 CITATION_KEYS = set(
@@ -116,6 +140,10 @@ class Chapter:
             for cell in self.code_cells
             if not HIDDEN & set(cell.metadata.get("tags", []))
         ]
+
+    @cached_property
+    def loop_variables(self) -> set[str]:
+        return set().union(*(loop_variables(cell.source) for cell in self.code_cells))
 
     @cached_property
     def headings(self) -> list[tuple[int, str]]:
@@ -399,6 +427,81 @@ def used(names: symtable.SymbolTable) -> set[str]:
     return found.union(*map(used, names.get_children()))
 
 
+def answers_are_folded(chapter):
+    wrong, open_since = [], ""
+    for position, cell in enumerate(chapter.cells):
+        lines = cell.source.strip().splitlines() or [""]
+        if ANSWER in cell.source and (lines[0] != ANSWER or open_since):
+            wrong.append(f"an answer begins within {cell.id}")
+        open_since = cell.id if lines[0] == ANSWER else open_since
+        if END in cell.source and (lines[-1] != END or not open_since):
+            wrong.append(f"an answer ends within {cell.id}")
+        open_since = "" if lines[-1] == END else open_since
+        if "**commit yourself" in cell.source.lower() and cell.cell_type == "markdown":
+            following = chapter.cells[position + 1 : position + 3]
+            begins = [later.source.startswith(ANSWER) for later in following]
+            if not (begins[:1] == [True] or (any(begins) and following[0].cell_type == "code")):
+                wrong.append(f"{cell.id} asks for a commitment, and no answer is folded after it")
+    return wrong + ([f"the answer of {open_since} has no end"] if open_since else [])
+
+
+def names_are_bound_once(chapter):
+    wrong, where = [], defaultdict(list)
+    for cell in chapter.code_cells:
+        for name in sorted(bound(cell.source) - SCRATCH.keys()):
+            where[name].append(cell.id)
+    wrong += [f"{n} is bound in {', '.join(ids)}" for n, ids in where.items() if len(ids) > 1]
+    for cell in chapter.code_cells:
+        names = symtable.symtable(cell.source, cell.id, "exec")
+        own = {s.get_name() for s in names.get_symbols() if s.is_assigned() or s.is_imported()}
+        passing = (used(names) - own) & (SCRATCH.keys() | chapter.loop_variables) - where.keys()
+        wrong += [f"{cell.id} reads {name}, which another cell bound" for name in sorted(passing)]
+    return wrong
+
+
+def bound(source: str) -> set[str]:
+    """The names that a cell binds, without the variables of its loops."""
+    names = symtable.symtable(source, "cell", "exec")
+    found = {s.get_name() for s in names.get_symbols() if s.is_assigned() or s.is_imported()}
+    return found - ((loop_variables(source) | caught(source)) - assigned(source))
+
+
+def caught(source: str) -> set[str]:
+    """The names of exceptions, which end with the lines that handle them."""
+    handlers = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ExceptHandler)]
+    return {handler.name for handler in handlers if handler.name}
+
+
+def loop_variables(source: str) -> set[str]:
+    loops = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For)]
+    return {name for loop in loops for name in stored(loop.target)}
+
+
+def assigned(source: str) -> set[str]:
+    """The names that are set otherwise than as the variable of a loop."""
+    statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assign)]
+    return {name for node in statements for target in node.targets for name in stored(target)}
+
+
+def stored(target: ast.expr) -> set[str]:
+    return {
+        node.id
+        for node in ast.walk(target)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+
+
+def prose_is_english(chapter):
+    markdown = [cell.source for cell in chapter.cells if cell.cell_type == "markdown"]
+    captions = [entry.get("figure", {}).get("caption", "") for entry in chapter.figures]
+    return [
+        f"{found[0]!r}, not {better!r}: {text[max(found.start() - 40, 0) : found.end() + 20]!r}"
+        for text in map(without_code, [*markdown, *captions])
+        for phrase, better in PHRASES.items()
+        for found in re.finditer(phrase, text, re.IGNORECASE)
+    ]
+
+
 def cells_have_ids_of_their_own(chapter):
     counts = Counter(cell.id for cell in chapter.cells)
     return [f"{count} cells have the id {name}" for name, count in counts.items() if count > 1]
@@ -482,6 +585,9 @@ PAGE_RULES = [
     first_cells_say_how_to_install,
     solutions_can_be_taken_out,
     nothing_else_uses_a_solution,
+    answers_are_folded,
+    names_are_bound_once,
+    prose_is_english,
     cells_have_ids_of_their_own,
     figures_are_described,
     citations_resolve,
@@ -587,11 +693,11 @@ def sound_cells() -> list[nbformat.NotebookNode]:
             "    display(loss_card(name))"
         ),
         markdown("## Derivation"),
-        code("Derivation(x, 'given')"),
-        code("Derivation(y, 'given')"),
+        code("d = Derivation(x, 'given')\nown = d"),
+        code("d = Derivation(y, 'given')"),
         code(
             f"for name in {[n for n, loss in LOSSES.items() if loss.card.chapter == 4]}:\n"
-            "    check_derivation(name, d)"
+            "    check_derivation(name, own)"
         ),
         markdown("## Implementation"),
         glueing,
@@ -633,8 +739,8 @@ SPOILT = [
     (objectives_are_listed, "- derive\n- check\n", "- derive\n"),
     (three_questions_recall_earlier_chapters, "3. Three?", ""),
     (losses_of_the_chapter_have_cards, "loss_card(name)", "name"),
-    (losses_of_the_chapter_are_derived, "check_derivation(name, d)", "name"),
-    (derivations_are_checked_ones, "Derivation(y, 'given')", "print(y)"),
+    (losses_of_the_chapter_are_derived, "check_derivation(name, own)", "name"),
+    (derivations_are_checked_ones, "Derivation(y, 'given')", "y"),
     (exercises_have_solutions_that_run, "10 min", "soon"),
     (exercises_have_solutions_that_run, "{hint}", "{note}"),
     (exercises_have_solutions_that_run, ":class: dropdown", ""),
@@ -648,8 +754,8 @@ SPOILT = [
     (summary_has_five_lines, "- line 4", ""),
     (citations_resolve, "{cite:t}`", "{cite:t}`nobody0000,"),
     (further_reading_cites, "{cite:t}", "{ref}"),
-    (shown_code_is_short, "Derivation(x, 'given')", "\n".join("abcdefghijklmnop")),
-    (shown_code_is_short, "Derivation(x, 'given')", "x = 1  # " + "long " * 20),
+    (shown_code_is_short, "d = Derivation(x, 'given')", "\n".join("abcdefghijklmnop")),
+    (shown_code_is_short, "d = Derivation(x, 'given')", "x = 1  # " + "long " * 20),
     (numbers_in_prose_come_from_cells, "0.5 s", "0.512 s"),
     (numbers_in_prose_come_from_cells, "0.5 s", "99.1 %."),
     (glued_numbers_are_shown_above, "{glue:text}`x`", "{glue:text}`y`"),
@@ -663,6 +769,65 @@ def test_a_rule_finds_what_is_wrong(rule, part, spoilt):
     for cell in cells:
         cell.source = cell.source.replace(part, spoilt)
     assert rule(chapter_of(cells)) != []
+
+
+@pytest.mark.parametrize(
+    ("sources", "wrong"),
+    [
+        (["x = 1", "x = 2"], 1),
+        (["x = 1", "def x(): pass"], 1),
+        (["x = 1", "import x"], 1),
+        (["x = 1", "x += 2"], 1),
+        (["x = 1", "for x in y: pass"], 0),
+        (["for x in y: pass", "for x in z: print(x)"], 0),
+        (["for x in y: pass", "print(x)"], 1),
+        (["for x in y: pass", "[x for x in z]"], 0),
+        (["try: f()\nexcept E as error: pass"] * 2, 0),
+        (["fig, ax = f()", "fig, ax = f()"], 0),
+        (["fig, ax = f()", "ax.plot()"], 1),
+        (["a = 1", "def f(a): b = a\nreturn_ = [a for a in f]"], 0),
+    ],
+)
+def test_names_that_are_bound_twice_are_found(sources, wrong):
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    assert len(names_are_bound_once(chapter_of(cells))) == wrong
+
+
+ASKS = "**Commit yourself**: more or less?"
+
+
+@pytest.mark.parametrize(
+    ("cells", "wrong"),
+    [
+        ([ASKS, f"{ANSWER}\n\nMore.\n\n{END}"], 0),
+        ([ASKS, ["ask()"], f"{ANSWER}\n\nMore.", ["show()"], END], 0),
+        ([ASKS, "More.", f"{ANSWER}\n\nMore.\n\n{END}"], 1),
+        ([ASKS, ["ask()"], ["ask()"], f"{ANSWER}\n\nMore.\n\n{END}"], 1),
+        ([ASKS, f"{ANSWER}\n\nMore."], 1),
+        ([f"More.\n\n{END}"], 1),
+        ([f"So:\n\n{ANSWER}\n\nMore.", END], 2),
+        ([f"{ANSWER}\n\nMore.\n\n{END}\n\nGo on.", END], 1),
+    ],
+)
+def test_answers_in_view_are_found(cells, wrong):
+    markdown, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    made = [code(cell[0]) if isinstance(cell, list) else markdown(cell) for cell in cells]
+    assert len(answers_are_folded(chapter_of(made))) == wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("The slope by $w$ is 1.", 1),
+        ("the gradient by the logits", 1),
+        ("Derivatives by its weights", 1),
+        ("The slope at 3, divided by $w$, and the loss by class.", 0),
+        ("`slope by $w$`", 1),
+        ("```\nslope by $w$\n```", 0),
+    ],
+)
+def test_phrases_that_nobody_says_are_found(text, wrong):
+    assert len(prose_is_english(chapter_of([nbformat.v4.new_markdown_cell(text)]))) == wrong
 
 
 @pytest.mark.parametrize("source", ["assert 2 + 2 == 4", "```{solution-end}\n```"])
