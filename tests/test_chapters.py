@@ -179,7 +179,7 @@ class Chapter:
         return [
             cell.metadata.get("mystnb", {})
             for cell in self.code_cells
-            if "mystnb" in cell.metadata or "plt.subplots(" in cell.source
+            if "figure" in cell.metadata.get("mystnb", {}) or "plt.subplots(" in cell.source
         ]
 
     @cached_property

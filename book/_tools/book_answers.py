@@ -50,7 +50,8 @@ class FoldAnswers(SphinxPostTransform):
                 fold = HideCodeCellNode(prompt_show="Show the answer", prompt_hide="The answer")
                 fold["classes"] += ["above-input", "answer"]
                 fold += [*(hidden_outputs(parent[first - 1]) if first else []), *content]
-                content = [fold]
+                # The theme shows one of the two prompts within a cell, and else both.
+                content = [nodes.container("", fold, classes=["cell"])]
             parent[first : last + 1] = content
 
 
