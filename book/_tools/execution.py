@@ -95,18 +95,23 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         raise ChapterError(f"cell {position + 1} of {len(notebook.cells)}: {error}") from error
 
 
+def say(line: str) -> None:
+    """Print a line at once and whole: `print` writes its end apart, and threads get between."""
+    print(f"{line}\n", end="", flush=True)
+
+
 def run(path: Path) -> None:
     """Run the notebook at `path` and store it, with a line as it starts and one as it ends."""
     name = path.relative_to(BOOK).with_suffix("").as_posix()
     notebook = nbformat.read(path, as_version=4)
     # Before the run: what is edited meanwhile makes the outputs stale.
     before = key(notebook)
-    print(f"{name}: runs", flush=True)
+    say(f"{name}: runs")
     started = time.monotonic()
     try:
         execute(notebook, path.parent)
     except ChapterError as error:
-        print(f"{name}: failed", flush=True)
+        say(f"{name}: failed")
         raise ChapterError(f"{path.relative_to(ROOT)}, {error}") from error
     seconds = time.monotonic() - started
     notebook.metadata["lossbook"] = {"key": before, "seconds": round(seconds, 1)}
@@ -115,7 +120,7 @@ def run(path: Path) -> None:
     unfinished = file.with_suffix(".part")
     unfinished.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
     unfinished.replace(file)
-    print(f"{name}: {seconds:.0f} s", flush=True)
+    say(f"{name}: {seconds:.0f} s")
 
 
 def bring_up_to_date(paths: Iterable[Path]) -> bool:
