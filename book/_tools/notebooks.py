@@ -41,7 +41,11 @@ SOLUTION = "solution"
 # Comments around the answer to a question, and the tag of the cells from one to the other.
 ANSWER, END = "<!-- answer -->", "<!-- end of answer -->"
 FOLDED = "folded"
-HOW = "How this was checked"
+# What a fold says: of a cell with this call and this tag, closed and open.
+PROMPTS = (
+    ("Derivation(", "hide-input", "How this was checked", "How this was checked"),
+    ("loss_card(", "hide-cell", "Show the loss card", "The loss card"),
+)
 # What is folded on a page is folded in JupyterLab: cells with these tags.
 SOURCE_HIDDEN = {"hide-input", "remove-input", "hide-cell", "remove-cell", SOLUTION, FOLDED}
 OUTPUTS_HIDDEN = {"hide-output", "remove-output", "hide-cell", "remove-cell", SOLUTION, FOLDED}
@@ -136,11 +140,12 @@ def fold(cell: NotebookNode) -> None:
 
 
 def name_fold(cell: NotebookNode) -> None:
-    """Say what a fold holds where it is the code of a derivation."""
-    is_derivation = cell.cell_type == "code" and "Derivation(" in cell.source
-    if is_derivation and "hide-input" in cell.metadata.get("tags", []):
-        prompts = {"code_prompt_show": HOW, "code_prompt_hide": HOW}
-        cell.metadata["mystnb"] = {**prompts, **cell.metadata.get("mystnb", {})}
+    """Say what a fold holds where it is the code of a derivation, or a loss card."""
+    tags = cell.metadata.get("tags", [])
+    for call, tag, show, hide in PROMPTS:
+        if cell.cell_type == "code" and call in cell.source and tag in tags:
+            prompts = {"code_prompt_show": show, "code_prompt_hide": hide}
+            cell.metadata["mystnb"] = {**prompts, **cell.metadata.get("mystnb", {})}
 
 
 def normalised_outputs(outputs: list[NotebookNode], count: int) -> list[NotebookNode]:
