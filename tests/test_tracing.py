@@ -39,6 +39,8 @@ def test_numpy_code_is_differentiated(f):
     [
         lambda x: np.maximum(x, 1.0) * np.minimum(2.0, x),
         lambda x: np.abs(x - T),
+        lambda x: np.maximum(0, x - 1) + np.minimum(x, 2) ** 2,
+        lambda x: np.maximum(0, 1 - np.max(x, -1)),
         lambda x: np.clip(x, 0.6, 1.4),
         lambda x: np.max(x, axis=-1),
         lambda x: np.where(x > 1, x, 0.0),

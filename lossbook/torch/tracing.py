@@ -45,7 +45,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, function, method, *inputs, **options):
         if method != "__call__" or options:
             return NotImplemented
-        return self.__array_function__(function, (), inputs, {})
+        return self.__array_function__(function, (), map(_operand, inputs), {})
 
     def __array_function__(self, function, _types, arguments, options):
         name = NAMES.get(function.__name__, function.__name__)
@@ -57,7 +57,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
             # A list of arrays, and perhaps an axis.
             arrays, *axis = arguments
             return Traced(theirs([_tensor(array) for array in arrays], *axis, **options))
-        return _traced(theirs(*map(_operand, arguments), **options))
+        return _traced(theirs(*map(_tensor, arguments), **options))
 
     def __getattr__(self, name):
         found = getattr(self.tensor, name)
@@ -86,9 +86,9 @@ def _tensor(value):
 
 
 def _operand(value):
-    """As `_tensor`; a float becomes a tensor, since ``torch.maximum`` takes no number."""
+    """As `_tensor`; a number becomes a tensor too, since ``torch.maximum`` takes nothing else."""
     value = _tensor(value)
-    return torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else value
+    return value if isinstance(value, torch.Tensor) else torch.tensor(value, dtype=torch.float64)
 
 
 def _traced(value):
