@@ -91,3 +91,13 @@ def test_the_fold_of_a_derivation_says_what_it_holds():
     cells = normalised(new_notebook(cells=[folded, new_code_cell(source)])).cells
     assert cells[0].metadata["mystnb"]["code_prompt_show"] == "How this was checked"
     assert "mystnb" not in cells[1].metadata
+
+
+def test_an_answer_gets_cells_of_its_own():
+    source = f"Commit yourself.\n\n{ANSWER}\n\nSeven.\n\n{END}\n\nOn we go."
+    cells = normalised(new_notebook(cells=[new_markdown_cell(source, id="all")])).cells
+    assert [(cell.id, "tags" in cell.metadata) for cell in cells] == [
+        ("all", False),
+        ("all-2", True),
+        ("all-3", False),
+    ]

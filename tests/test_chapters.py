@@ -23,8 +23,8 @@ second level are SKELETON, in this order and no others (headings of the third le
   cells have the same id.
 - Chapters 1 to 6 run without torch, and say in the cells tagged `needs-torch` that it is missing.
 - "Summary" is a list of five lines. "Further reading" cites; each citation is in references.bib.
-- What answers a question is folded: after "Commit yourself" stands an answer, right away or after
-  one cell of code. It goes from a cell that begins with `<!-- answer -->` to one that ends with
+- What answers a question is folded: after "Commit yourself" and perhaps code stands an answer. It
+  goes from a cell that begins with `<!-- answer -->` to one that ends with
   `<!-- end of answer -->`.
 - No name is bound in two cells but SCRATCH and the variables of loops, which are read only in cells
   that bind them.
@@ -438,9 +438,9 @@ def answers_are_folded(chapter):
             wrong.append(f"an answer ends within {cell.id}")
         open_since = "" if lines[-1] == END else open_since
         if "**commit yourself" in cell.source.lower() and cell.cell_type == "markdown":
-            following = chapter.cells[position + 1 : position + 3]
-            begins = [later.source.startswith(ANSWER) for later in following]
-            if not (begins[:1] == [True] or (any(begins) and following[0].cell_type == "code")):
+            following = chapter.cells[position + 1 :]
+            text = next((later for later in following if later.cell_type == "markdown"), None)
+            if text is None or not text.source.startswith(ANSWER):
                 wrong.append(f"{cell.id} asks for a commitment, and no answer is folded after it")
     return wrong + ([f"the answer of {open_since} has no end"] if open_since else [])
 
@@ -586,7 +586,6 @@ PAGE_RULES = [
     solutions_can_be_taken_out,
     nothing_else_uses_a_solution,
     answers_are_folded,
-    names_are_bound_once,
     prose_is_english,
     cells_have_ids_of_their_own,
     figures_are_described,
@@ -604,6 +603,7 @@ RULES = [
     figures_are_many,
     derivations_are_checked_ones,
     exercises_have_solutions_that_run,
+    names_are_bound_once,
     summary_has_five_lines,
     further_reading_cites,
     *PAGE_RULES,
@@ -802,7 +802,7 @@ ASKS = "**Commit yourself**: more or less?"
         ([ASKS, f"{ANSWER}\n\nMore.\n\n{END}"], 0),
         ([ASKS, ["ask()"], f"{ANSWER}\n\nMore.", ["show()"], END], 0),
         ([ASKS, "More.", f"{ANSWER}\n\nMore.\n\n{END}"], 1),
-        ([ASKS, ["ask()"], ["ask()"], f"{ANSWER}\n\nMore.\n\n{END}"], 1),
+        ([ASKS, ["ask()"], ["ask()"], f"{ANSWER}\n\nMore.\n\n{END}"], 0),
         ([ASKS, f"{ANSWER}\n\nMore."], 1),
         ([f"More.\n\n{END}"], 1),
         ([f"So:\n\n{ANSWER}\n\nMore.", END], 2),

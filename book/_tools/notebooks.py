@@ -79,12 +79,17 @@ def normalised(notebook: NotebookNode) -> NotebookNode:
 
 
 def parts(cell: NotebookNode) -> list[NotebookNode]:
-    """The cells that a cell becomes when each of its gates stands alone."""
-    if cell.cell_type != "markdown" or not GATE.search(cell.source):
+    """The cells that a cell becomes when its gates stand alone and answers have their own."""
+    if cell.cell_type != "markdown":
         return [cell]
-    bounds = [0, *(place for gate in GATE.finditer(cell.source) for place in gate.span())]
-    bounds.append(len(cell.source))
-    texts = [cell.source[a:b].strip("\n") for a, b in itertools.pairwise(bounds)]
+    bounds = {0, len(cell.source)}
+    bounds |= {place for gate in GATE.finditer(cell.source) for place in gate.span()}
+    # The answer to a question begins a cell, and ends one.
+    bounds |= {mark.start() for mark in re.finditer(f"^{ANSWER}$", cell.source, re.MULTILINE)}
+    bounds |= {mark.end() for mark in re.finditer(f"^{END}$", cell.source, re.MULTILINE)}
+    if len(bounds) == 2:
+        return [cell]
+    texts = [cell.source[a:b].strip("\n") for a, b in itertools.pairwise(sorted(bounds))]
     found = [{**copy.deepcopy(cell), "source": text} for text in texts if text.strip()]
     ordinary = 0
     for part in found:
