@@ -15,6 +15,8 @@ from docutils import nodes
 from PIL import Image
 from sphinx.application import Sphinx
 
+from lossbook.display import NARROW_PIXELS
+
 # Up to this width of the window a page shows the narrow rendering; book.css has the same number.
 NARROW_WINDOW = 600
 # Few enough for a small file, and enough for the shades of a line's edges and of translucent areas.
@@ -29,9 +31,11 @@ def renderings(data: bytes) -> list[bytes]:
     return [part + END_OF_PNG for part in data.split(END_OF_PNG) if part]
 
 
-def reduced(png: bytes) -> Image.Image:
-    """The image in few colours."""
+def reduced(png: bytes, widest: int | None = None) -> Image.Image:
+    """The image in few colours, and no wider: a label may stick out of a figure by a little."""
     image = Image.open(io.BytesIO(png)).convert("RGB")
+    if widest and image.width > widest:
+        image = image.resize((widest, round(image.height * widest / image.width)))
     return image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
 
 
@@ -67,7 +71,8 @@ def show_figures(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         file = Path(app.srcdir) / node["uri"]
         if file.suffix != ".png" or not file.exists():
             continue
-        wide, *narrow = map(reduced, renderings(file.read_bytes()))
+        wide, *narrow = renderings(file.read_bytes())
+        wide, narrow = reduced(wide), [reduced(png, 2 * NARROW_PIXELS) for png in narrow]
         if narrow:
             note_on_stacking(node)
         sources = "".join(
