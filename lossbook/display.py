@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import textwrap
 
+from lossbook.extras import extra
 from lossbook.loss import LOSSES
 
 #: Okabe and Ito's colours, which stay apart for colour-blind readers, in the order used.
@@ -23,6 +25,13 @@ COLOURS = {
     "grey": "#767676",
 }
 
+#: Set to anything while the book is built: figures then come in two renderings (`narrow`).
+NARROW_TOO = "LOSSBOOK_NARROW_TOO"
+#: The width of the column of text on a desktop, and on a telephone 390 pixels wide.
+COLUMN_PIXELS, NARROW_PIXELS = 672, 342
+#: Text of 8 points, and the index of a letter of 11, is then 9 pixels high on the telephone.
+NARROW_INCHES = 4.0
+
 
 def use_style():
     """Give all figures that follow the book's one style; call it in a notebook's first cell.
@@ -30,10 +39,11 @@ def use_style():
     White paper and dark ink: in dark mode the built book turns them round. Lines differ in dash as
     well as in colour.
     """
-    import matplotlib as mpl
-    from cycler import cycler
-    from IPython import get_ipython
-    from matplotlib_inline.backend_inline import set_matplotlib_formats
+    with extra("notebook"):
+        import matplotlib as mpl
+        from cycler import cycler
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
 
     dashes = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))]
     mpl.rcParams.update(
@@ -56,8 +66,66 @@ def use_style():
             "savefig.facecolor": "white",
         }
     )
-    if get_ipython() is not None:
+    shell = get_ipython()
+    if shell is not None:
         set_matplotlib_formats("retina")
+        if os.environ.get(NARROW_TOO):
+            from matplotlib.figure import Figure
+
+            shell.display_formatter.formatters["image/png"].for_type(Figure, _two_renderings)
+
+
+def narrow(figure):
+    """Make a figure, in place, as wide as a telephone: its panels stand in as many columns as fit.
+
+    A panel keeps its height, and the names of axes that it shared with its neighbours. A figure of
+    pictures without text becomes smaller as it is.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.0))
+    >>> _ = left.set_ylabel("loss")
+    >>> narrow(figure)
+    >>> figure.get_size_inches().tolist(), right.get_ylabel()
+    ([4.0, 6.0], 'loss')
+    >>> plt.close(figure)
+    """
+    width, height = figure.get_size_inches()
+    axes = [ax for ax in figure.axes if ax.get_subplotspec() is not None]
+    if not any(ax.axison or ax.get_title(loc="left") for ax in axes):
+        figure.set_size_inches(NARROW_INCHES, height * NARROW_INCHES / width)
+        return
+    grid = axes[0].get_gridspec()
+    # A tenth of a panel may be missing: three of 1.36 inches fit.
+    columns = min(grid.ncols, max(1, int(NARROW_INCHES / (width / grid.ncols) + 0.1)))
+    rows = -(-len(axes) // columns)
+    for ax in axes:
+        if grid.ncols > columns and ax.axison:
+            ax.tick_params(labelleft=True, labelbottom=True)
+            first = axes[ax.get_subplotspec().rowspan.start * grid.ncols]
+            ax.set_ylabel(ax.get_ylabel() or first.get_ylabel())
+        if ax.get_legend():
+            # There is less room beside the lines: names may cover them, but stay readable.
+            ax.get_legend().get_frame().set(visible=True, alpha=0.8, edgecolor="none")
+    stacked = figure.add_gridspec(rows, columns)
+    for ax, place in zip(axes, stacked, strict=False):
+        ax.set_subplotspec(place)
+    figure.set_size_inches(NARROW_INCHES, rows * min(height / grid.nrows, 0.85 * NARROW_INCHES))
+
+
+def _two_renderings(figure):
+    """The PNG of a figure at twice the resolution, and behind its end that of the narrow figure.
+
+    Whoever shows the first does not see the second; book/_tools/book_figures.py takes them apart.
+    """
+    from IPython.core.pylabtools import print_figure, retina_figure
+
+    dpi = min(2 * figure.dpi, 2 * COLUMN_PIXELS / figure.get_figwidth())
+    wide, metadata = retina_figure(figure, base64=False, dpi=dpi, pad_inches=0.02)
+    narrow(figure)
+    dpi = 2 * NARROW_PIXELS / NARROW_INCHES
+    return wide + print_figure(figure, dpi=dpi, pad_inches=0.02), metadata
 
 
 class Markdown:
@@ -131,7 +199,8 @@ def glue(name, text):
         ...
     TypeError: text must be a str, rounded as the prose shall say it, got float
     """
-    from IPython.display import display
+    with extra("notebook"):
+        from IPython.display import display
 
     if not isinstance(text, str):
         got = type(text).__name__
@@ -228,31 +297,28 @@ def _passport(loss):
     )
 
 
+#: What is said of a loss in another library, a column each.
+ELSEWHERE = ("library", "call", "reduction", "weighted mean divides by", "mind")
+
+
 def _elsewhere(loss):
-    """The same loss in other libraries: a row each, whose lines fit a narrow screen."""
-    rows = [(f"**{other.library}**", "<br>".join(_lines(other))) for other in loss.card.conventions]
-    return _table(("library", "what to write there, and what it does"), rows)
+    """The same loss in other libraries: a row each."""
+    return _table(ELSEWHERE, [_columns(other) for other in loss.card.conventions])
 
 
-def _lines(other):
-    """What to write in another library, what it does with many values, and what bites."""
-    if other.call != "-":
-        yield f"`{other.call}`" if other.named else f"no function of its own: `{other.call}`"
-        yield "; ".join(_facts(other))
-    if other.note:
-        yield other.note
-
-
-def _facts(other):
+def _columns(other):
+    """A row of the table of ELSEWHERE."""
+    library = f"**{other.library}**"
+    if other.call == "-":
+        return library, "none", "", "", other.note
+    call = f"`{other.call}`" if other.named else f"`{other.call}` (no function of its own)"
+    divisor = f"{other.weighted_mean} (`{other.weights}`)" if other.weights else "no weights"
+    mind = []
     if other.theirs != "ours":
-        yield f"gives: `{other.theirs}`"
+        mind.append(f"Gives `{other.theirs}`.")
     if other.class_axis != "-":
-        yield f"class axis: {other.class_axis}"
-    yield f"reduction: {other.reduction}"
-    if other.weights:
-        yield f"weighted mean divides by: {other.weighted_mean} (`{other.weights}`)"
-    elif other.named:
-        yield "weights: none"
+        mind.append(f"Classes are on axis {other.class_axis}.")
+    return library, call, other.reduction, divisor, " ".join([*mind, other.note]).strip()
 
 
 def _families():

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossbook.checks import count, plain, same_shape, silent
+from lossbook.extras import extra
 from lossbook.loss import LOSSES, Loss
 
 EPS = np.finfo(np.float64).eps
@@ -85,15 +86,27 @@ def complex_step(f, x, /, *, step=1e-30):
 def autograd(f, x, /):
     """Gradient of the sum of ``f(x)`` by torch's automatic differentiation, as a NumPy array.
 
+    `f` is called with a tensor. Where that is refused, as NumPy's functions do, it is called with
+    an array that gives NumPy's functions to torch.
+
     Examples
     --------
     >>> autograd(lambda x: x**3, np.array([1.0, 2.0]))
     array([ 3., 12.])
+    >>> autograd(lambda x: np.sum(np.sqrt(x)), np.array([1.0, 4.0]))
+    array([0.5 , 0.25])
     """
-    import torch
+    with extra("torch"):
+        import torch
+
+        from lossbook.torch.tracing import Traced
 
     x = torch.from_numpy(_float64_copy(x)).requires_grad_()
-    f(x).sum().backward()
+    try:
+        values = f(x)
+    except (TypeError, ValueError, RuntimeError, AttributeError):
+        values = f(Traced(x))
+    values.sum().backward()
     return x.grad.numpy()
 
 
@@ -156,7 +169,8 @@ def check_gradient(loss, /, *inputs, **hyperparameters):
     Parameters
     ----------
     loss : a name in ``LOSSES``, a row of it, or your own ``(value, gradient)``: two functions of
-        the same arguments, of which the gradient is that of the sum of the values by the first
+        the same arguments, in operators, NumPy's functions or torch's, of which the gradient is
+        that of the sum of the values with respect to the first
     inputs : the prediction, in float64 and away from kinks, then the other arguments. Without any,
         a loss of the book is checked at :func:`example_inputs`.
     hyperparameters : passed on
@@ -212,6 +226,8 @@ def check_gradient(loss, /, *inputs, **hyperparameters):
     def of_tensor(x):
         import torch
 
+        if not isinstance(x, torch.Tensor):
+            return of_prediction(x)
         tensors = (
             torch.from_numpy(_for_torch(o)) if isinstance(o, np.ndarray) else o for o in others
         )
@@ -228,6 +244,8 @@ def check_gradient(loss, /, *inputs, **hyperparameters):
     ):
         try:
             found = differentiate(f, prediction)
+        except ModuleNotFoundError as error:
+            witness = Witness(method, note=f"{error.name} is not installed")
         except (TypeError, ValueError, RuntimeError, AttributeError) as error:
             if ours:
                 raise

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lossbook import checks
+from lossbook.extras import extra
 
 
 class Interval(NamedTuple):
@@ -133,7 +134,8 @@ def wilson_interval(successes, n, /, level=0.95):
     >>> tuple(round(number, 4) for number in wilson_interval(9900, 10_000))
     (0.99, 0.9879, 0.9918)
     """
-    from scipy import stats
+    with extra("stats"):
+        from scipy import stats
 
     n = checks.count("n", n)
     successes = checks.count("successes", successes, 0, n)
@@ -244,7 +246,8 @@ def _level(level):
 
 def _student(values, level):
     """Student's interval and test for the mean of a normal population."""
-    from scipy import stats
+    with extra("stats"):
+        from scipy import stats
 
     # Squares of very large or small draws would leave float64's range; near 1 they do not, and a
     # power of 2 takes no digit.

@@ -18,3 +18,25 @@ import lossbook  # noqa: F401
 # The same examples in every run, however long a busy machine takes for one.
 settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 settings.load_profile("steady")
+
+# Files of tests that run chapters, small books, or other tests.
+RUNS = {"test_without_torch.py", "test_build.py", "test_adding_a_loss.py", "test_student.py"}
+
+
+def pytest_configure(config):
+    """Let files be handed out in the order below, not by their numbers of tests."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest begins first: the site, the notebooks from the last to the first, RUNS."""
+    tests = [item for item in items if item.path.suffix != ".ipynb"]
+    site = [item for item in tests if item.path.parent.name == "site"]
+    runs = [item for item in tests if item.path.name in RUNS]
+    rest = [item for item in tests if item not in {*site, *runs}]
+    files = {}
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            files.setdefault(item.path, []).append(item)
+    notebooks = [cell for path in sorted(files, reverse=True) for cell in files[path]]
+    items[:] = [*site, *notebooks, *runs, *rest]

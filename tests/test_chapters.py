@@ -18,7 +18,17 @@ second level are SKELETON, in this order and no others (headings of the third le
 - At least 2 derivations (`Derivation(...)`) in chapters 2 to 13, 15 and 16.
 - "Exercises" holds 6 or more, with a label, a time ("10 min") and a hint. Each has a drop-down
   solution, {solution-start} with `:class: dropdown`, with code in cells of its own.
+- An exercise, the start of a solution and its end each stand in a cell of their own. The cells of
+  solutions, and no others, are tagged `solution`, and no other cell uses what they compute. No two
+  cells have the same id.
+- Chapters 1 to 6 run without torch, and say in the cells tagged `needs-torch` that it is missing.
 - "Summary" is a list of five lines. "Further reading" cites; each citation is in references.bib.
+- What answers a question is folded: after "Commit yourself" and perhaps code stands an answer. It
+  goes from a cell that begins with `<!-- answer -->` to one that ends with
+  `<!-- end of answer -->`.
+- No name is bound in two cells but SCRATCH and the variables of loops, which are read only in cells
+  that bind them.
+- Prose says "with respect to" and "minus": PHRASES holds what it does not say.
 - Shown code: 15 lines a cell at most, 10 in the median, 80 characters a line, which fit a page.
 - Prose, captions and alternative texts hold no decimal of three or more significant digits: it
   comes from a cell by glue, and a cell above shows it too, because plain Jupyter hides glue.
@@ -28,6 +38,9 @@ import ast
 import dataclasses
 import re
 import statistics
+import symtable
+import sys
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +53,8 @@ from lossbook import LOSSES
 from lossbook.cards import CARDS
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book" / "_tools"))
+from notebooks import ANSWER, END  # noqa: E402
 
 SKELETON = [
     "What you will be able to do",
@@ -64,6 +79,21 @@ LONGEST_CELL, LONGEST_MEDIAN, LONGEST_LINE = 15, 10, 80
 TRUE_CONSTANTS = {
     "3.11": "the version of Python the book needs",
     "1.96": "the normal quantile that everybody knows by its digits",
+}
+# Names that cells bind again, each with the reason why no reader is misled.
+SCRATCH = {
+    "fig": "the figure that the cell draws",
+    "ax": "its only panel",
+    "axes": "its panels",
+    "d": "the derivation that the cell shows",
+    "_": "what is not looked at",
+}
+# What is not said in prose, as regular expressions, and what is said.
+PHRASES = {
+    r"\b(?:slopes?|derivatives?|gradients?|curvatures?) by (?:a |an |the |its |their )?"
+    r"(?:\$|logits?|scores?|probabilit|predict|weights?|parameters?|entr)": "with respect to",
+    r"\bfor want of\b": "because there is no",
+    r"\bholds? 0\b": "is 0",
 }
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 CITATION_KEYS = set(
@@ -112,6 +142,10 @@ class Chapter:
         ]
 
     @cached_property
+    def loop_variables(self) -> set[str]:
+        return set().union(*(loop_variables(cell.source) for cell in self.code_cells))
+
+    @cached_property
     def headings(self) -> list[tuple[int, str]]:
         return [
             (len(marks), title.strip())
@@ -145,7 +179,7 @@ class Chapter:
         return [
             cell.metadata.get("mystnb", {})
             for cell in self.code_cells
-            if "mystnb" in cell.metadata or "plt.subplots(" in cell.source
+            if "figure" in cell.metadata.get("mystnb", {}) or "plt.subplots(" in cell.source
         ]
 
     @cached_property
@@ -348,6 +382,131 @@ def exercises_have_solutions_that_run(chapter):
     return wrong
 
 
+def solutions_can_be_taken_out(chapter):
+    """Gates are found in the raw text, so that none hides in a longer cell."""
+    wrong, inside = [], False
+    for cell in chapter.cells:
+        gates = re.findall(r"\{(exercise|solution)-(start|end)\}", cell.source)
+        if cell.cell_type == "markdown" and gates:
+            whole = re.fullmatch(
+                r"(`{3,}|:{3,})\{(?:exercise-start\}.*\{exercise-end|solution-(?:start|end))\}"
+                r".*(`{3,}|:{3,}) *",
+                cell.source,
+                re.DOTALL,
+            )
+            alone = len(gates) == (2 if gates[0][0] == "exercise" else 1)
+            if not (whole and alone):
+                wrong.append(f"{gates[0][0]}-{gates[0][1]} shares the cell {cell.id}")
+        inside = inside or ("solution", "start") in gates
+        if inside != ("solution" in cell.metadata.get("tags", [])):
+            wrong.append(f"{cell.id} is {'not ' * inside}tagged `solution`")
+        inside = inside and ("solution", "end") not in gates
+    return wrong
+
+
+def nothing_else_uses_a_solution(chapter):
+    """Names that a cell outside solutions takes from a solution, and does not set itself."""
+    wrong, from_solution = [], {}
+    for cell in chapter.code_cells:
+        in_solution = "solution" in cell.metadata.get("tags", [])
+        names = symtable.symtable(cell.source, cell.id, "exec")
+        set_here = {s.get_name() for s in names.get_symbols() if s.is_assigned() or s.is_imported()}
+        if not in_solution:
+            taken = {name for name in used(names) - set_here if from_solution.get(name)}
+            wrong += [f"{cell.id} takes {name} from a solution" for name in sorted(taken)]
+        from_solution |= dict.fromkeys(set_here, in_solution)
+    return wrong
+
+
+def used(names: symtable.SymbolTable) -> set[str]:
+    """The names of the notebook that code refers to, functions within it included."""
+    own = names.get_type() == "module"
+    found = {
+        s.get_name() for s in names.get_symbols() if s.is_referenced() and (own or s.is_global())
+    }
+    return found.union(*map(used, names.get_children()))
+
+
+def answers_are_folded(chapter):
+    wrong, open_since = [], ""
+    for position, cell in enumerate(chapter.cells):
+        lines = cell.source.strip().splitlines() or [""]
+        if ANSWER in cell.source and (lines[0] != ANSWER or open_since):
+            wrong.append(f"an answer begins within {cell.id}")
+        open_since = cell.id if lines[0] == ANSWER else open_since
+        if END in cell.source and (lines[-1] != END or not open_since):
+            wrong.append(f"an answer ends within {cell.id}")
+        open_since = "" if lines[-1] == END else open_since
+        if "**commit yourself" in cell.source.lower() and cell.cell_type == "markdown":
+            following = chapter.cells[position + 1 :]
+            text = next((later for later in following if later.cell_type == "markdown"), None)
+            if text is None or not text.source.startswith(ANSWER):
+                wrong.append(f"{cell.id} asks for a commitment, and no answer is folded after it")
+    return wrong + ([f"the answer of {open_since} has no end"] if open_since else [])
+
+
+def names_are_bound_once(chapter):
+    wrong, where = [], defaultdict(list)
+    for cell in chapter.code_cells:
+        for name in sorted(bound(cell.source) - SCRATCH.keys()):
+            where[name].append(cell.id)
+    wrong += [f"{n} is bound in {', '.join(ids)}" for n, ids in where.items() if len(ids) > 1]
+    for cell in chapter.code_cells:
+        names = symtable.symtable(cell.source, cell.id, "exec")
+        own = {s.get_name() for s in names.get_symbols() if s.is_assigned() or s.is_imported()}
+        passing = (used(names) - own) & (SCRATCH.keys() | chapter.loop_variables) - where.keys()
+        wrong += [f"{cell.id} reads {name}, which another cell bound" for name in sorted(passing)]
+    return wrong
+
+
+def bound(source: str) -> set[str]:
+    """The names that a cell binds, without the variables of its loops."""
+    names = symtable.symtable(source, "cell", "exec")
+    found = {s.get_name() for s in names.get_symbols() if s.is_assigned() or s.is_imported()}
+    return found - ((loop_variables(source) | caught(source)) - assigned(source))
+
+
+def caught(source: str) -> set[str]:
+    """The names of exceptions, which end with the lines that handle them."""
+    handlers = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ExceptHandler)]
+    return {handler.name for handler in handlers if handler.name}
+
+
+def loop_variables(source: str) -> set[str]:
+    loops = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For)]
+    return {name for loop in loops for name in stored(loop.target)}
+
+
+def assigned(source: str) -> set[str]:
+    """The names that are set otherwise than as the variable of a loop."""
+    statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assign)]
+    return {name for node in statements for target in node.targets for name in stored(target)}
+
+
+def stored(target: ast.expr) -> set[str]:
+    return {
+        node.id
+        for node in ast.walk(target)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+
+
+def prose_is_english(chapter):
+    markdown = [cell.source for cell in chapter.cells if cell.cell_type == "markdown"]
+    captions = [entry.get("figure", {}).get("caption", "") for entry in chapter.figures]
+    return [
+        f"{found[0]!r}, not {better!r}: {text[max(found.start() - 40, 0) : found.end() + 20]!r}"
+        for text in map(without_code, [*markdown, *captions])
+        for phrase, better in PHRASES.items()
+        for found in re.finditer(phrase, text, re.IGNORECASE)
+    ]
+
+
+def cells_have_ids_of_their_own(chapter):
+    counts = Counter(cell.id for cell in chapter.cells)
+    return [f"{count} cells have the id {name}" for name, count in counts.items() if count > 1]
+
+
 def summary_has_five_lines(chapter):
     count = len(re.findall(r"^(?:[-*]|\d+\.) ", chapter.section("Summary"), re.MULTILINE))
     return [] if count == SUMMARY_LINES else [f"a summary of {SUMMARY_LINES} lines, not {count}"]
@@ -424,6 +583,11 @@ def glued_numbers_are_shown_above(chapter):
 
 PAGE_RULES = [
     first_cells_say_how_to_install,
+    solutions_can_be_taken_out,
+    nothing_else_uses_a_solution,
+    answers_are_folded,
+    prose_is_english,
+    cells_have_ids_of_their_own,
     figures_are_described,
     citations_resolve,
     shown_code_is_short,
@@ -439,6 +603,7 @@ RULES = [
     figures_are_many,
     derivations_are_checked_ones,
     exercises_have_solutions_that_run,
+    names_are_bound_once,
     summary_has_five_lines,
     further_reading_cites,
     *PAGE_RULES,
@@ -528,11 +693,11 @@ def sound_cells() -> list[nbformat.NotebookNode]:
             "    display(loss_card(name))"
         ),
         markdown("## Derivation"),
-        code("Derivation(x, 'given')"),
-        code("Derivation(y, 'given')"),
+        code("d = Derivation(x, 'given')\nown = d"),
+        code("d = Derivation(y, 'given')"),
         code(
             f"for name in {[n for n, loss in LOSSES.items() if loss.card.chapter == 4]}:\n"
-            "    check_derivation(name, d)"
+            "    check_derivation(name, own)"
         ),
         markdown("## Implementation"),
         glueing,
@@ -542,16 +707,17 @@ def sound_cells() -> list[nbformat.NotebookNode]:
         markdown("## Summary\n\n" + "\n".join(f"- line {n}" for n in range(5))),
         markdown("## Exercises"),
     ]
+    solution = {"metadata": {"tags": ["solution"]}}
     for number in range(6):
         label = f"ex-{number}"
         cells += [
             markdown(
                 f"````{{exercise}} Derive it (10 min)\n:label: {label}\n\nDerive.\n\n"
-                f"```{{hint}}\nUse it.\n```\n````\n\n"
-                f"```{{solution-start}} {label}\n:class: dropdown\n```"
+                f"```{{hint}}\nUse it.\n```\n````"
             ),
-            code("assert 2 + 2 == 4"),
-            markdown("```{solution-end}\n```"),
+            markdown(f"```{{solution-start}} {label}\n:class: dropdown\n```", **solution),
+            code("assert 2 + 2 == 4", **solution),
+            markdown("```{solution-end}\n```", **solution),
         ]
     key = min(CITATION_KEYS)
     return [*cells, markdown(f"## Further reading\n\nRead {{cite:t}}`{key}`.")]
@@ -573,19 +739,23 @@ SPOILT = [
     (objectives_are_listed, "- derive\n- check\n", "- derive\n"),
     (three_questions_recall_earlier_chapters, "3. Three?", ""),
     (losses_of_the_chapter_have_cards, "loss_card(name)", "name"),
-    (losses_of_the_chapter_are_derived, "check_derivation(name, d)", "name"),
-    (derivations_are_checked_ones, "Derivation(y, 'given')", "print(y)"),
+    (losses_of_the_chapter_are_derived, "check_derivation(name, own)", "name"),
+    (derivations_are_checked_ones, "Derivation(y, 'given')", "y"),
     (exercises_have_solutions_that_run, "10 min", "soon"),
     (exercises_have_solutions_that_run, "{hint}", "{note}"),
     (exercises_have_solutions_that_run, ":class: dropdown", ""),
     (exercises_have_solutions_that_run, "{solution-start} ex-2", "{solution-start} ex-1"),
     (exercises_have_solutions_that_run, "assert 2 + 2 == 4", ""),
     (exercises_have_solutions_that_run, ":label: ex-2", ""),
+    (solutions_can_be_taken_out, "```{solution-end}", "So be it.\n\n```{solution-end}"),
+    (solutions_can_be_taken_out, "```{solution-end}\n```", "```{solution-end}\n```\n\nGo on."),
+    (solutions_can_be_taken_out, "```{solution-start}", "Next.\n\n```{solution-start}"),
+    (solutions_can_be_taken_out, "```{solution-end}\n```", "So be it."),
     (summary_has_five_lines, "- line 4", ""),
     (citations_resolve, "{cite:t}`", "{cite:t}`nobody0000,"),
     (further_reading_cites, "{cite:t}", "{ref}"),
-    (shown_code_is_short, "Derivation(x, 'given')", "\n".join("abcdefghijklmnop")),
-    (shown_code_is_short, "Derivation(x, 'given')", "x = 1  # " + "long " * 20),
+    (shown_code_is_short, "d = Derivation(x, 'given')", "\n".join("abcdefghijklmnop")),
+    (shown_code_is_short, "d = Derivation(x, 'given')", "x = 1  # " + "long " * 20),
     (numbers_in_prose_come_from_cells, "0.5 s", "0.512 s"),
     (numbers_in_prose_come_from_cells, "0.5 s", "99.1 %."),
     (glued_numbers_are_shown_above, "{glue:text}`x`", "{glue:text}`y`"),
@@ -599,6 +769,97 @@ def test_a_rule_finds_what_is_wrong(rule, part, spoilt):
     for cell in cells:
         cell.source = cell.source.replace(part, spoilt)
     assert rule(chapter_of(cells)) != []
+
+
+@pytest.mark.parametrize(
+    ("sources", "wrong"),
+    [
+        (["x = 1", "x = 2"], 1),
+        (["x = 1", "def x(): pass"], 1),
+        (["x = 1", "import x"], 1),
+        (["x = 1", "x += 2"], 1),
+        (["x = 1", "for x in y: pass"], 0),
+        (["for x in y: pass", "for x in z: print(x)"], 0),
+        (["for x in y: pass", "print(x)"], 1),
+        (["for x in y: pass", "[x for x in z]"], 0),
+        (["try: f()\nexcept E as error: pass"] * 2, 0),
+        (["fig, ax = f()", "fig, ax = f()"], 0),
+        (["fig, ax = f()", "ax.plot()"], 1),
+        (["a = 1", "def f(a): b = a\nreturn_ = [a for a in f]"], 0),
+    ],
+)
+def test_names_that_are_bound_twice_are_found(sources, wrong):
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    assert len(names_are_bound_once(chapter_of(cells))) == wrong
+
+
+ASKS = "**Commit yourself**: more or less?"
+
+
+@pytest.mark.parametrize(
+    ("cells", "wrong"),
+    [
+        ([ASKS, f"{ANSWER}\n\nMore.\n\n{END}"], 0),
+        ([ASKS, ["ask()"], f"{ANSWER}\n\nMore.", ["show()"], END], 0),
+        ([ASKS, "More.", f"{ANSWER}\n\nMore.\n\n{END}"], 1),
+        ([ASKS, ["ask()"], ["ask()"], f"{ANSWER}\n\nMore.\n\n{END}"], 0),
+        ([ASKS, f"{ANSWER}\n\nMore."], 1),
+        ([f"More.\n\n{END}"], 1),
+        ([f"So:\n\n{ANSWER}\n\nMore.", END], 2),
+        ([f"{ANSWER}\n\nMore.\n\n{END}\n\nGo on.", END], 1),
+    ],
+)
+def test_answers_in_view_are_found(cells, wrong):
+    markdown, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    made = [code(cell[0]) if isinstance(cell, list) else markdown(cell) for cell in cells]
+    assert len(answers_are_folded(chapter_of(made))) == wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("The slope by $w$ is 1.", 1),
+        ("the gradient by the logits", 1),
+        ("Derivatives by its weights", 1),
+        ("The slope at 3, divided by $w$, and the loss by class.", 0),
+        ("`slope by $w$`", 1),
+        ("```\nslope by $w$\n```", 0),
+    ],
+)
+def test_phrases_that_nobody_says_are_found(text, wrong):
+    assert len(prose_is_english(chapter_of([nbformat.v4.new_markdown_cell(text)]))) == wrong
+
+
+@pytest.mark.parametrize("source", ["assert 2 + 2 == 4", "```{solution-end}\n```"])
+def test_a_cell_of_a_solution_without_its_tag_is_found(source):
+    cells = sound_cells()
+    cell = next(cell for cell in cells if cell.source == source)
+    cell.metadata["tags"] = []
+    assert solutions_can_be_taken_out(chapter_of(cells)) == [f"{cell.id} is not tagged `solution`"]
+
+
+def test_a_tagged_cell_outside_solutions_is_found():
+    cells = sound_cells()
+    cells[0].metadata["tags"] = ["solution"]
+    assert solutions_can_be_taken_out(chapter_of(cells)) == [f"{cells[0].id} is tagged `solution`"]
+
+
+@pytest.mark.parametrize("source", ["y = own", "def f():\n    return own", "[own for _ in y]"])
+def test_a_cell_that_uses_a_solution_is_found(source):
+    cells = sound_cells()
+    cell = next(cell for cell in cells if cell.source == "assert 2 + 2 == 4")
+    cell.source = "own = y = 1"
+    later = nbformat.v4.new_code_cell(f"y = 2\n{source}", id="later")
+    wrong = nothing_else_uses_a_solution(chapter_of([*cells, later]))
+    assert wrong == ["later takes own from a solution"]
+    later.source = f"own = 1\n{later.source}"
+    assert nothing_else_uses_a_solution(chapter_of([*cells, later])) == []
+
+
+def test_a_repeated_id_is_found():
+    chapter = chapter_of(sound_cells())
+    chapter.cells[1].id = chapter.cells[0].id
+    assert len(cells_have_ids_of_their_own(chapter)) == 1
 
 
 @pytest.mark.parametrize("path", [("figure", "caption"), ("figure", "name"), ("image", "alt")])

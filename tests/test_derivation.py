@@ -660,13 +660,25 @@ def test_plain_text():
     ]
 
 
+def test_a_mark_that_all_lines_share_is_said_once():
+    same = Derivation(sp.Derivative(HUBER, p), "definition", domain={delta: sp.Interval.open(0, 9)})
+    same.step(sp.Piecewise((p - t, sp.Abs(p - t) <= delta), (delta * sp.sign(p - t), True)), "rule")
+    text = same._repr_markdown_()
+    assert "Check" not in text
+    assert text.count("proved") == 1
+    assert "The line is proved" in text
+    differing = same.argue("so be it")._repr_markdown_()
+    assert "| Check |" in differing
+    assert "| argued |" in differing
+
+
 def test_markdown_table_survives_bars_and_brackets():
     derivation = Derivation(HUBER, r"by $|r| \le \delta$ | else", lhs=r"L(\|p - t\|)")
     derivation.limit(p, sp.oo, sp.oo, "unbounded").argue("either | or")
     text = derivation._repr_markdown_()
     rows = [row for row in text.splitlines() if row.startswith("|")]
     assert len(rows) == 6
-    assert all(row.count("|") == 5 for row in rows)
+    assert all(row.count("|") == 4 for row in rows)
     assert "<" not in text
     assert "*1 sampled, 1 argued. Sampled: " in text
     assert text.startswith(r"For $\displaystyle \delta$ in $\displaystyle \left(0, \infty\right)$.")
@@ -685,7 +697,7 @@ def test_each_mark_that_occurs_is_explained_once():
         assert legend([mark, mark]).startswith(first_words)
         assert legend([mark, mark]).count(":") == 1
     assert legend(["argued", "sampled: 64 points", "proved"]).count(": ") == 3
-    assert repr(Derivation(R, "definition")).endswith("no steps yet")
+    assert repr(Derivation(R, "definition")).endswith("No steps yet.")
 
 
 def test_latex():
@@ -796,7 +808,8 @@ def test_marks_do_not_depend_on_the_hash_seed():
         ),
         (
             ValueError,
-            "two different symbols are both called x",
+            "two different symbols are both called x: use the first one, Symbol('x'), not "
+            "Symbol('x', positive=True)",
             lambda: Derivation(x, "r").step(sp.Symbol("x", positive=True) + 1, "r"),
         ),
         (TypeError, "cannot carry out p", lambda: Derivation(pz, "r")),
@@ -843,3 +856,65 @@ def test_the_room_runs_alone(tmp_path):
         check=True,
     )
     assert run.stdout == "['proved']\n"
+
+
+@pytest.mark.parametrize(
+    ("start", "line", "domain", "shown"),
+    [
+        (R**2, 2 * R, {}, "p = 2, t = 1"),
+        (BCE, -log(1 - p), {p: OPEN, t: Interval(0, 1)}, "p = 0.25, t = 1"),
+        (Max(0, 1 - y * s), Max(0, 1 - s), {y: {-1, 1}}, "s = 2, y = -1"),
+        (Sum(T[k] * Z[k], (k, 1, K)), Sum(Z[k], (k, 1, K)), {T: "simplex"}, "z[1] = 2, z[2] = 1"),
+    ],
+)
+def test_a_counterexample_has_round_numbers(start, line, domain, shown):
+    with pytest.raises(DerivationError) as caught:
+        Derivation(start, "definition", domain=domain).step(line, "no")
+    assert shown in str(caught.value)
+
+
+def test_a_counterexample_that_only_odd_numbers_show_is_found():
+    # At all round numbers both lines are the same.
+    vanishing = x * (x - 1) * (x - 2) * (x - 3) * (x - 4) * (x + 1) * (x + 2)
+    vanishing *= (2 * x - 1) * (4 * x - 1) * (4 * x - 3)
+    with pytest.raises(DerivationError, match="line 2 is not equal to line 1: at x = "):
+        Derivation(x, "definition").step(x + vanishing, "no")
+
+
+# An exercise may ask for the way -----------------------------------------------------------------
+
+
+def long_way():
+    derivation = Derivation(Derivative(R**2, p), "definition")
+    derivation.step(2 * R * Derivative(R, p), "chain rule")
+    return derivation.step(2 * R, "the inner derivative is 1")
+
+
+def test_a_way_with_all_its_lines_passes():
+    long_way().require(lines=3, through=[2 * R * Derivative(R, p)])
+    long_way().require(lines=3, through=[2 * R * Derivative(R, p), 2 * R])
+
+
+def test_a_jump_is_refused_where_lines_are_asked_for():
+    jump = Derivation(Derivative(R**2, p), "definition").step(2 * R, "doit")
+    with pytest.raises(DerivationError, match="2 lines of algebra, and 3 are asked for"):
+        jump.require(lines=3)
+    with pytest.raises(DerivationError, match=r"no line reads .*Derivative"):
+        jump.require(lines=2, through=[2 * R * Derivative(R, p)])
+
+
+def test_lines_out_of_order_are_refused():
+    with pytest.raises(DerivationError, match="no line after line 3 reads"):
+        long_way().require(lines=3, through=[2 * R, 2 * R * Derivative(R, p)])
+
+
+def test_a_last_line_that_is_not_carried_out_is_refused():
+    derivation = Derivation(Derivative(R**2, p), "definition")
+    derivation.step(2 * R * Derivative(R, p), "chain rule")
+    with pytest.raises(DerivationError, match="line 2 still has a Derivative"):
+        derivation.require(lines=2)
+    # A sum to a symbolic limit is a result.
+    x, i, N = sp.IndexedBase("x"), sp.Symbol("i", integer=True), sp.Symbol("N", integer=True)
+    total = sp.Sum(x[i], (i, 1, N))
+    doubled = Derivation(sp.Sum(2 * x[i], (i, 1, N)), "definition", domain={i: (1, N)})
+    doubled.step(2 * total, "collect").require(lines=2)

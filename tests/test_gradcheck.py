@@ -153,23 +153,24 @@ def huber_with_abs(p, t):
     return np.where(np.abs(p - t) <= 1, (p - t) ** 2 / 2, np.abs(p - t) - 0.5)
 
 
+# Between these `np.interp` is the identity, which torch does not have.
+ENDS = [-100.0, 100.0]
+
+
 @pytest.mark.parametrize(
     ("value", "steps", "autodiff"),
     [
-        (lambda p, t: np.exp(p - t), None, "not available: RuntimeError from the value function"),
-        (
-            lambda p, t: np.abs(np.exp(p - t)),
-            "not available: TypeError from the value function",
-            "not available: RuntimeError from the value function",
-        ),
+        (lambda p, t: np.exp(np.interp(p - t, ENDS, ENDS)), "TypeError", "TypeError"),
+        (lambda p, t: np.abs(np.exp(p - t)), "TypeError", None),
     ],
 )
 def test_a_method_that_cannot_be_used_says_so(value, steps, autodiff):
     check = check_gradient((value, lambda p, t: np.exp(p - t)), P, T)
     assert check.passed
     _, complex_steps, automatic = check.witnesses
-    assert complex_steps.passed if steps is None else complex_steps.finding == steps
-    assert automatic.finding == autodiff
+    for witness, error in ((complex_steps, steps), (automatic, autodiff)):
+        expected = f"not available: {error} from the value function" if error else "error < 1e-12"
+        assert witness.finding == expected
 
 
 def test_a_function_that_is_not_analytic_is_not_blamed_on_the_gradient():

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lossbook"
 # From the ground up. A module imports from the layers below its own, or from its own layer as long
 # as no circle arises.
 LAYERS = [
-    {"checks", "declaration", "spaces"},
+    {"checks", "declaration", "extras", "spaces"},
     {"blocks", "derivation", "numerics", "reduction"},
     {"cards", "losses"},
     {"loss", "optim"},

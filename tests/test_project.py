@@ -1,32 +1,27 @@
 """The project around the package: pinned requirements, names of files, commands that can fail."""
 
-import importlib.util
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 REQUIREMENTS = (ROOT / "requirements.txt").read_text()
-
-
-def load_tool(name: str):
-    """A module of book/_tools, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "book" / "_tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-notebooks = load_tool("notebooks")
 
 
 def project_files() -> list[Path]:
@@ -37,15 +32,6 @@ def project_files() -> list[Path]:
 
 
 # Requirements
-
-
-def pins(lines: list[str]) -> set[str]:
-    """The `name==version` parts, in the spelling that package indexes use."""
-    found = set()
-    for line in lines:
-        name, version = line.split(";")[0].strip().split("==")
-        found.add(f"{re.sub('[-_.]+', '-', name.split('[')[0]).lower()}=={version}")
-    return found
 
 
 def requirement_lines() -> list[str]:
@@ -81,11 +67,159 @@ def test_requirements_leave_torch_gpu_packages_to_pip():
     assert not re.search(r"^(nvidia|triton|cuda)", REQUIREMENTS, re.MULTILINE)
 
 
-def test_pins_of_the_project_are_those_of_the_environment():
-    project = PROJECT["project"]
-    groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    build = PROJECT["build-system"]["requires"]
-    assert pins([line for group in [*groups, build] for line in group]) <= pins(requirement_lines())
+def environments() -> dict[str, dict[str, str]]:
+    """Each Python and system that the book is for, as environment markers see it."""
+    systems = {
+        "Linux": ("linux", "posix", "x86_64"),
+        "Darwin": ("darwin", "posix", "arm64"),
+        "Windows": ("win32", "nt", "AMD64"),
+    }
+    names = ("sys_platform", "os_name", "platform_machine")
+    return {
+        f"{python} on {system}": {
+            "python_version": ".".join(python.split(".")[:2]),
+            "python_full_version": python,
+            "implementation_name": "cpython",
+            "platform_python_implementation": "CPython",
+            "platform_system": system,
+            **dict(zip(names, values, strict=True)),
+        }
+        # Twice 3.11, whose fifth release is the first that the newer of two pins is for.
+        for python in ("3.11.0", "3.11.9", "3.12.0", "3.13.0", "3.14.0")
+        for system, values in systems.items()
+    }
+
+
+ENVIRONMENTS = environments()
+in_each_environment = pytest.mark.parametrize(
+    "environment", ENVIRONMENTS.values(), ids=ENVIRONMENTS
+)
+
+
+def applies(requirement: Requirement, environment: dict[str, str], extras: set[str] = frozenset()):
+    """Whether a requirement holds in an environment, for a package taken with these extras."""
+    marker = requirement.marker
+    return marker is None or any(
+        marker.evaluate(environment | {"extra": extra}) for extra in extras or {""}
+    )
+
+
+def pinned(lines: list[str], environment: dict[str, str]) -> dict[str, str]:
+    """The version that each package has in an environment; two of them are an error."""
+    versions = {}
+    for requirement in map(Requirement, lines):
+        if applies(requirement, environment):
+            (pin,) = requirement.specifier
+            assert requirement.name not in versions, f"{requirement.name} is pinned twice"
+            versions[requirement.name] = pin.version
+    return versions
+
+
+def required(project: dict) -> list[Requirement]:
+    """What a pyproject.toml asks for: the package, all of its extras, and what builds it."""
+    extras = project["project"]["optional-dependencies"].values()
+    groups = [project["project"]["dependencies"], *extras, project["build-system"]["requires"]]
+    every = [Requirement(line) for group in groups for line in group]
+    return [requirement for requirement in every if requirement.name != "lossbook"]
+
+
+def unmet(requirements: list[Requirement], versions: dict[str, str]) -> list[str]:
+    """The requirements whose package is not pinned, or not to a version that they allow."""
+    return [
+        str(requirement)
+        for requirement in requirements
+        if not requirement.specifier.contains(
+            versions.get(canonicalize_name(requirement.name), "0.dev0"), prereleases=True
+        )
+        or canonicalize_name(requirement.name) not in versions
+    ]
+
+
+@in_each_environment
+def test_the_pins_are_what_the_project_asks_for(environment):
+    assert unmet(required(PROJECT), pinned(requirement_lines(), environment)) == []
+
+
+def test_a_pin_outside_its_range_and_a_missing_one_are_found():
+    asked = [Requirement("numpy>=2.1,<3"), Requirement("Scikit_Learn>=1.9")]
+    assert unmet(asked, {"numpy": "2.4.6", "scikit-learn": "1.9.1"}) == []
+    assert len(unmet(asked, {"numpy": "3.0", "scikit-learn": "1.8"})) == 2
+    assert len(unmet(asked, {})) == 2
+
+
+def test_a_package_pinned_twice_in_one_environment_is_found():
+    lines = ["numpy==2.4.6", "numpy==2.5.5 ; python_version >= '3.12'"]
+    assert pinned(lines, ENVIRONMENTS["3.11.9 on Linux"]) == {"numpy": "2.4.6"}
+    with pytest.raises(AssertionError, match="numpy is pinned twice"):
+        pinned(lines, ENVIRONMENTS["3.12.0 on Linux"])
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What the installed copy of a package says of itself."""
+
+    version: str
+    pythons: SpecifierSet
+    requirements: tuple[Requirement, ...]
+
+
+@cache
+def installed(name: str) -> Copy | None:
+    """The installed copy of a package, or None."""
+    try:
+        distribution = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return None
+    return Copy(
+        Version(distribution.version).public,
+        SpecifierSet(distribution.metadata.get("Requires-Python", "")),
+        tuple(map(Requirement, distribution.requires or [])),
+    )
+
+
+def needed(environment: dict[str, str], versions: dict[str, str]) -> set[str]:
+    """The packages that the project needs in an environment, through all the packages it needs.
+
+    What a package asks for is read from its installed copy; a pin it does not allow is an error.
+    """
+    left_to_pip = set(PROJECT["tool"]["uv"]["exclude-dependencies"])
+    here = pinned(requirement_lines(), default_environment())
+    found, waiting = {}, required(PROJECT)
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in left_to_pip:
+            continue
+        assert unmet([requirement], versions) == []
+        extras = found.get(name, set()) | requirement.extras
+        if name in found and extras == found[name]:
+            continue
+        found[name] = extras
+        copy = installed(name)
+        assert copy or name not in here, f"{name} is pinned for this environment: install it"
+        if copy and copy.version == versions[name]:
+            assert environment["python_full_version"] in copy.pythons, f"{name}: {copy.pythons}"
+            waiting += [each for each in copy.requirements if applies(each, environment, extras)]
+    return set(found)
+
+
+def test_the_pins_resolve_everywhere_and_none_is_left_over():
+    found = set()
+    for environment in ENVIRONMENTS.values():
+        found |= needed(environment, pinned(requirement_lines(), environment))
+    assert {Requirement(line).name for line in requirement_lines()} - found == set()
+
+
+def test_the_head_of_the_requirements_says_how_they_are_made():
+    lowest = re.match(r">=([\d.]+),", PROJECT["project"]["requires-python"]).group(1)
+    command = f"uv pip compile --universal --python-version {lowest} --all-extras --no-annotate"
+    assert f"#    {command} pyproject.toml -o requirements.txt\n" in REQUIREMENTS
+
+
+def test_the_project_is_for_the_pythons_that_the_pins_are_for():
+    pythons = SpecifierSet(PROJECT["project"]["requires-python"])
+    assert all(each["python_full_version"] in pythons for each in ENVIRONMENTS.values())
+    assert not {"3.10.99", "3.15.0"} & set(pythons.filter(["3.10.99", "3.15.0"]))
 
 
 # Files and names
@@ -141,38 +275,6 @@ def test_chapters_are_notebooks_named_by_their_number():
 # Commands that can fail
 
 
-def build_small_book(folder: Path, page: str) -> subprocess.CompletedProcess:
-    """Build a book of one page with the settings and extensions of this one."""
-    for name in ("_extra", "_static", "_tools"):
-        shutil.copytree(
-            ROOT / "book" / name,
-            folder / "book" / name,
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
-    (folder / "book" / "references.bib").touch()
-    shutil.copy(ROOT / "_config.yml", folder)
-    (folder / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
-    (folder / "book" / "index.md").write_text(page)
-    command = [sys.executable, str(folder / "book" / "_tools" / "build.py")]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_a_sound_page_builds(tmp_path):
-    built = build_small_book(tmp_path, "(here)=\n# A page\n\nSee {ref}`here`.\n")
-    assert built.returncode == 0, built.stderr
-    assert (tmp_path / "_build" / "html" / "index.html").exists()
-
-
-def test_broken_references_fail_the_build(tmp_path):
-    built = build_small_book(
-        tmp_path,
-        "# A page\n\n{ref}`no-label`, {cite:t}`no-source`, {numref}`fig-none`, [no](no-page.md).\n",
-    )
-    assert built.returncode != 0
-    for name in ("no-label", "no-source", "fig-none", "no-page"):
-        assert name in built.stderr
-
-
 def run_notebook(folder: Path, printed: str) -> subprocess.CompletedProcess:
     """Test a notebook whose stored output is `printed`, as `make test` tests those of the book."""
     cell = nbformat.v4.new_code_cell("print(0.1 + 0.2)", execution_count=1)
@@ -192,94 +294,3 @@ def test_a_changed_number_in_a_notebook_fails(tmp_path):
     changed = run_notebook(tmp_path, "0.30000000000000005\n")
     assert changed.returncode == 1
     assert "1 failed" in changed.stdout
-
-
-def test_the_digest_of_inputs_notices_contents_and_names(tmp_path):
-    digest = load_tool("inputs").digest
-    source = tmp_path / "lossbook" / "losses.py"
-    source.parent.mkdir()
-    source.write_text("delta = 1.0\n")
-    before = digest(["lossbook"], tmp_path)
-    (source.parent / "__pycache__").mkdir()
-    (source.parent / "__pycache__" / "losses.pyc").write_text("compiled")
-    assert digest(["lossbook"], tmp_path) == before
-    source.write_text("delta = 2.0\n")
-    changed = digest(["lossbook"], tmp_path)
-    source.rename(source.with_name("loss.py"))
-    assert len({before, changed, digest(["lossbook"], tmp_path)}) == 3
-
-
-# The committed form of notebooks
-
-
-@pytest.mark.parametrize("path", notebooks.book_notebooks(), ids=lambda path: path.stem)
-def test_notebooks_are_stored_in_the_committed_form(path):
-    stored = nbformat.read(path, as_version=4)
-    text = nbformat.writes(notebooks.normalised(stored)) + "\n"
-    assert path.read_text(encoding="utf-8") == text, "run `make notebooks`"
-
-
-def raw_notebook() -> nbformat.NotebookNode:
-    """A notebook as a run in JupyterLab might leave it."""
-    new = nbformat.v4
-    figure = new.new_output(
-        "display_data",
-        data={"image/png": "aGk=", "text/plain": "<Figure size 640x480 with 1 Axes>"},
-        metadata={"image/png": {"width": 320}},
-    )
-    bare_image = new.new_output("display_data", data={"image/png": "aGk="})
-    halves = [new.new_output("stream", name="stdout", text=text) for text in ("a\n", "b\n")]
-    cells = [
-        new.new_code_cell("plot()", execution_count=7, outputs=[figure, bare_image, *halves]),
-        new.new_code_cell(
-            "time()",
-            execution_count=8,
-            outputs=[new.new_output("stream", name="stdout", text="3 s\n")],
-            metadata={"tags": ["nbval-ignore-output"], "execution": {"iopub.execute_input": "now"}},
-        ),
-        new.new_code_cell(
-            "1 / 0",
-            execution_count=9,
-            outputs=[
-                new.new_output(
-                    "error",
-                    ename="ZeroDivisionError",
-                    evalue="division by zero",
-                    traceback=["File somewhere/on/this/machine.py"],
-                )
-            ],
-            metadata={"tags": ["raises-exception"]},
-        ),
-    ]
-    return new.new_notebook(
-        cells=cells, metadata={"language_info": {"name": "python", "version": "3.11.7"}}
-    )
-
-
-def test_the_committed_form_keeps_text_and_drops_what_differs_between_runs():
-    plot, timing, failing = notebooks.normalised(raw_notebook()).cells
-    assert [output.get("data") or output["text"] for output in plot.outputs] == [
-        {"text/plain": "<Figure size 640x480 with 1 Axes>"},
-        "a\nb\n",
-    ]
-    assert plot.outputs[0].metadata == {}
-    assert timing.outputs == []
-    assert timing.metadata == {"tags": ["nbval-ignore-output"]}
-    assert failing.outputs[0].traceback == ["ZeroDivisionError: division by zero"]
-    assert [cell.execution_count for cell in (plot, timing, failing)] == [1, 2, 3]
-
-
-def test_the_committed_form_of_the_committed_form_is_itself():
-    once = notebooks.normalised(raw_notebook())
-    assert nbformat.writes(notebooks.normalised(once)) == nbformat.writes(once)
-    assert "version" not in once.metadata.language_info
-
-
-def test_running_a_notebook_again_changes_nothing(tmp_path):
-    cells = [nbformat.v4.new_code_cell(source) for source in ("import sys\nprint(1)", "2 + 2")]
-    notebook = notebooks.normalised(
-        notebooks.executed(nbformat.v4.new_notebook(cells=cells), tmp_path)
-    )
-    again = notebooks.normalised(notebooks.executed(notebook, tmp_path))
-    assert nbformat.writes(again) == nbformat.writes(notebook)
-    assert notebook.cells[1].outputs[0].data["text/plain"] == "4"

@@ -72,7 +72,7 @@ def test_gradient_of_an_elementwise_loss_is_its_derivative(name):
     assert_gradient_is_derivative(loss, [substitutions(loss, name, *row) for row in rows])
 
 
-@pytest.mark.parametrize("label", range(3))
+@pytest.mark.parametrize("label", [1, 2, 3])
 @pytest.mark.parametrize("name", WITH_IDS)
 def test_gradient_of_a_loss_of_class_ids_is_its_derivative(name, label):
     loss = SYMBOLIC[name].at(3, label=label)
@@ -190,20 +190,21 @@ def test_every_symbol_has_a_domain(name):
 
 def test_the_largest_of_the_others():
     z, y, K = sp.IndexedBase("z", real=True), sp.Symbol("y"), sp.Symbol("K")
-    assert MaxOther(z, y, K).subs({y: 1, K: 3}) == sp.Max(z[0], z[2])
-    position = ArgMaxOther(z, y, K).subs({y: 1, K: 4})
-    for numbers, first in [("2910", 0), ("0911", 2), ("0912", 3), ("3933", 0)]:
-        assert position.subs({z[n]: int(number) for n, number in enumerate(numbers)}) == first
+    assert MaxOther(z, y, K).subs({y: 1, K: 3}) == sp.Max(z[2], z[3])
+    position = ArgMaxOther(z, y, K).subs({y: 2, K: 4})
+    for numbers, first in [("2910", 1), ("0911", 3), ("0912", 4), ("3933", 1)]:
+        entries = {z[n]: int(number) for n, number in enumerate(numbers, start=1)}
+        assert position.subs(entries) == first
 
 
-@pytest.mark.parametrize("label", [-1, 3, 0.5, "1"])
+@pytest.mark.parametrize("label", [-1, 0, 4, 0.5, "1"])
 def test_a_label_that_is_no_class_id_is_refused(label):
-    with pytest.raises(ValueError, match=r"label must be a class id in \[0, 2\], got"):
+    with pytest.raises(ValueError, match="label must be a class from 1 to 3, got"):
         SYMBOLIC["softmax_cross_entropy"].at(3, label=label)
 
 
 def test_a_loss_of_class_ids_needs_a_label():
-    with pytest.raises(ValueError, match="label must be a class id"):
+    with pytest.raises(ValueError, match="label must be a class: this loss"):
         SYMBOLIC["softmax_focal"].at(3)
 
 

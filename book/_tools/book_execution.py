@@ -1,26 +1,30 @@
-"""Sphinx extension: a chapter is run again when anything its outputs are computed from changes.
+"""Sphinx extension: a chapter shows the outputs that build.py stored when it ran it.
 
-jupyter-cache notices changes of the cells alone. Keeping one cache per digest of the package, of
-the stored results and of the pinned environment makes it notice those too. Which data set the
-chapters train on depends on two environment variables, so that they are part of the key.
+They are put into the notebook as Sphinx reads it, and Sphinx reads it again when they change.
 """
 
-import hashlib
-import os
 from pathlib import Path
 
-from inputs import COMPUTATION, digest
+import nbformat
+from execution import stored, stored_path, with_outputs
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
 
-def choose_cache(app: Sphinx, config) -> None:
-    """Name the folder of the execution cache."""
-    settings = [os.environ.get(name, "") for name in ("LOSSBOOK_DATA", "LOSSBOOK_OFFLINE")]
-    key = hashlib.sha256(repr([digest(COMPUTATION), *settings]).encode()).hexdigest()[:16]
-    config.nb_execution_cache_path = str(Path(app.outdir).parent / "executed" / key)
+def show_outputs(app: Sphinx, docname: str, content: list[str]) -> None:
+    """Exchange the outputs that are committed, which lack the figures, for those stored."""
+    path = Path(app.env.doc2path(docname))
+    if path.suffix != ".ipynb":
+        return
+    executed = stored(path)
+    if executed is None:
+        raise ExtensionError(f"{path} was not run: build the book with book/_tools/build.py")
+    app.env.note_dependency(str(stored_path(path)))
+    notebook = nbformat.reads(content[0], as_version=4)
+    content[0] = nbformat.writes(with_outputs(notebook, executed))
 
 
 def setup(app: Sphinx) -> dict:
     """Register with Sphinx."""
-    app.connect("config-inited", choose_cache)
+    app.connect("source-read", show_outputs)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

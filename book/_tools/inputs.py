@@ -6,8 +6,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What the outputs of the chapters' cells are computed from, besides the cells themselves.
-COMPUTATION = ("lossbook", "book/results", "requirements.txt")
 # What the built pages are made from.
 PAGES = ("book", "lossbook", "_config.yml", "_toc.yml", "requirements.txt")
 

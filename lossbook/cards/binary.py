@@ -6,7 +6,7 @@ from lossbook.cards.card import Card
 from lossbook.cards.convention import formula, keras, metric, optax, pytorch
 from lossbook.cards.symbolic import Symbolic, cases, minus, product
 
-p, z, y, q = sp.symbols("p z y q", real=True)
+p, z, y, p_y = sp.symbols("p z y p_y", real=True)
 alpha, alpha_y, gamma = sp.symbols("alpha alpha_y gamma", real=True)
 w = sp.Symbol("w", positive=True)
 
@@ -149,13 +149,13 @@ CARDS = {
         symbolic=Symbolic(
             z,
             y,
-            product(-1, alpha_y, (1 - q) ** gamma, sp.log(q)),
+            product(-1, alpha_y, (1 - p_y) ** gamma, sp.log(p_y)),
             product(
                 -1,
                 minus(2 * y, 1),
                 alpha_y,
-                (1 - q) ** gamma,
-                sp.Add(1, -q, product(-1, gamma, q, sp.log(q)), evaluate=False),
+                (1 - p_y) ** gamma,
+                sp.Add(1, -p_y, product(-1, gamma, p_y, sp.log(p_y)), evaluate=False),
             ),
             hyperparameters={"gamma": gamma, "alpha": alpha},
             domain={
@@ -165,7 +165,7 @@ CARDS = {
                 alpha: sp.Interval(0, 1),
             },
             where={
-                q: 1 / (1 + sp.exp(product(-1, minus(2 * y, 1), z))),
+                p_y: 1 / (1 + sp.exp(product(-1, minus(2 * y, 1), z))),
                 alpha_y: cases((alpha, sp.Eq(y, 1)), (1 - alpha, True)),
             },
         ),
@@ -184,7 +184,7 @@ CARDS = {
         ),
         kinks="None.",
         stable_form=(
-            r"$1 - q$ is $\sigma(-m)$ and $-\log q$ a softplus: nothing is subtracted from 1."
+            r"$1 - p_y$ is $\sigma(-m)$ and $-\log p_y$ a softplus: nothing is subtracted from 1."
         ),
         failure=(
             r"For $\gamma > 0$, without `alpha`, its probabilities are too near one half: "

@@ -42,7 +42,7 @@ def check_derivation(loss, /, *derivations, card=None, **hyperparameters):
     derivations : Derivation, one for each entry of the gradient where the card has several (the
         Gaussian's mean and log-variance, or the classes of a card at a concrete size)
     card : the statement to compare with if not all of the loss's own, such as
-        ``CARDS["multiclass_hinge"].symbolic.at(3, label=0)``
+        ``CARDS["multiclass_hinge"].symbolic.at(3, label=1)``
     hyperparameters : what the derivation has in their place, as for ``Symbolic.fixed``
 
     Raises

@@ -24,12 +24,12 @@ logits = sp.IndexedBase("z", real=True)
 probabilities = sp.IndexedBase("p", positive=True)
 smoothed = sp.IndexedBase(r"\tilde{t}", real=True)
 r = sp.Symbol("r", integer=True)
-epsilon, gamma = sp.symbols("varepsilon gamma", real=True)
+epsilon, gamma, q = sp.symbols("varepsilon gamma q", real=True)
 m = sp.Symbol("m", positive=True)
 
 _POSITIVE = sp.Interval.open(0, sp.oo)
-_CLASSES = (0, K - 1)
-_SOFTMAX = sp.exp(logits[k]) / sp.Sum(sp.exp(logits[i]), (i, 0, K - 1))
+_CLASSES = (1, K)
+_SOFTMAX = sp.exp(logits[k]) / sp.Sum(sp.exp(logits[i]), (i, 1, K))
 
 CARDS = {
     "categorical_cross_entropy": Card(
@@ -246,6 +246,64 @@ CARDS = {
                 "optax",
                 "(1 - jnp.exp(-(ce := optax.losses.softmax_cross_entropy_with_integer_labels("
                 "p, t)))) ** gamma * ce",
+                class_axis="-1",
+            ),
+        ),
+    ),
+    "generalized_cross_entropy": Card(
+        title="Generalised cross-entropy",
+        chapter=9,
+        symbolic=ClassAxis(
+            logits,
+            class_id,
+            minus(1, probabilities[class_id] ** q) / q,
+            product(
+                probabilities[class_id] ** q,
+                minus(probabilities[j], sp.KroneckerDelta(j, class_id)),
+            ),
+            hyperparameters={"q": q},
+            domain={
+                logits: sp.Reals,
+                class_id: _CLASSES,
+                j: _CLASSES,
+                q: sp.Interval.Lopen(0, 1),
+            },
+            where={probabilities[k]: _SOFTMAX},
+        ),
+        minimiser=(
+            r"For $q < 1$, logits $\frac{1}{1 - q} \log t_k$ plus any constant, $t$ the class "
+            "probabilities; the likeliest class is given too much."
+        ),
+        noise_model="None: $e^{-\\text{loss}}$ does not sum to a constant over the classes.",
+        convexity="Not convex in the logits.",
+        lipschitz=(
+            r"$\sqrt2\, q^q / (1 + q)^{1 + q}$-Lipschitz in the Euclidean norm of the logits."
+        ),
+        kinks="None.",
+        stable_form=(
+            r"$1 - p_y^q$ is `expm1` of $q \log p_y$ with its sign changed: nothing is subtracted "
+            "from 1."
+        ),
+        failure=(
+            "An example of small $p_y$ hardly pulls, wrongly labelled or merely hard: with $K$ "
+            "classes training starts with $K^{-q}$ of the slope of cross-entropy."
+        ),
+        conventions=(
+            formula(
+                "PyTorch",
+                '-torch.expm1(-q * F.cross_entropy(p, t, reduction="none")) / q',
+                class_axis="1",
+            ),
+            keras_classes(
+                "keras.losses.CategoricalGeneralizedCrossEntropy(q=q)("
+                "t, keras.ops.softmax(p, axis=-1))",
+                note="Takes class ids and probabilities; `q` is 0.5 by default.",
+                evidence=("default(keras.losses.CategoricalGeneralizedCrossEntropy, 'q') == 0.5",),
+            ),
+            formula("scikit-learn", "-", note="No metric or estimator offers it."),
+            formula(
+                "optax",
+                "-jnp.expm1(-q * optax.losses.softmax_cross_entropy_with_integer_labels(p, t)) / q",
                 class_axis="-1",
             ),
         ),

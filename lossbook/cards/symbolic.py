@@ -4,7 +4,8 @@ The code of a loss is a careful rearrangement of its formula. On its card stands
 in the usual symbols, so that one can be held against the other. The card prints these expressions,
 a derivation starts from one and ends in the other, and the gradient check differentiates them.
 
-Classes and the sums over them count from 0 to :math:`K - 1`, as class ids do.
+Classes and the sums over them count from 1 to :math:`K`, as in the text of the chapters; class ids,
+in code, count from 0.
 """
 
 from __future__ import annotations
@@ -213,7 +214,7 @@ class ClassAxis(Symbolic):
     'p_{j} - \\tilde{t}_{j}'
     >>> from lossbook.cards import CARDS
     >>> CARDS["multiclass_hinge"].symbolic.at(3, label=1).value
-    Max(0, m - z_1 + Max(z_0, z_2))
+    Max(0, m - z_1 + Max(z_2, z_3))
     """
 
     @property
@@ -233,23 +234,24 @@ class ClassAxis(Symbolic):
         return ((sp.Derivative(self.value, self.prediction[j]), self.gradient),)
 
     def at(self, classes, label=None):
-        """The loss for a number of classes and, where given, the class id `label`.
+        """The loss for a number of classes and, where given, the `label`, from 1 to `classes`.
 
-        Indexed symbols become plain ones: ``z[0]`` is ``z_0``. Without a label the target is a
+        Indexed symbols become plain ones: ``z[1]`` is ``z_1``. Without a label the target is a
         tuple of as many symbols, the label's probabilities.
         """
         if label is None and self.target == class_id:
-            raise ValueError("label must be a class id: this loss takes no label probabilities")
-        if label is not None and label not in range(classes):
-            raise ValueError(f"label must be a class id in [0, {classes - 1}], got {label!r}")
-        predictions = _numbered(self.prediction, classes)
-        plain = {self.prediction[n]: predictions[n] for n in range(classes)}
+            raise ValueError("label must be a class: this loss takes no label probabilities")
+        numbers_of_classes = range(1, classes + 1)
+        if label is not None and label not in numbers_of_classes:
+            raise ValueError(f"label must be a class from 1 to {classes}, got {label!r}")
+        predictions = _numbered(self.prediction, numbers_of_classes)
+        plain = _entries_of(self.prediction, predictions)
         if label is None:
-            target, numbers = _numbered(self.target, classes), {K: classes}
-            plain |= {self.target[n]: target[n] for n in range(classes)}
+            target, numbers = _numbered(self.target, numbers_of_classes), {K: classes}
+            plain |= _entries_of(self.target, target)
         else:
             target, numbers = None, {K: classes, class_id: int(label)}
-            plain |= {rows[n]: sp.Integer(int(n == label)) for n in range(classes)}
+            plain |= {rows[n]: sp.Integer(int(n == label)) for n in numbers_of_classes}
 
         def concrete(expression):
             return expression.subs(numbers).doit().xreplace(plain)
@@ -261,7 +263,7 @@ class ClassAxis(Symbolic):
             predictions,
             target,
             concrete(self.value),
-            tuple(concrete(self.gradient.subs(j, n)) for n in range(classes)),
+            tuple(concrete(self.gradient.subs(j, n)) for n in numbers_of_classes),
             self.hyperparameters,
             domain,
         )
@@ -281,7 +283,7 @@ class ClassAxis(Symbolic):
             result = np.empty(shape, prediction.dtype)
             for label in np.unique(target):
                 chosen = target == label
-                result[chosen] = concrete(classes, int(label))(prediction[chosen])
+                result[chosen] = concrete(classes, int(label) + 1)(prediction[chosen])
             return result
 
         return function
@@ -291,7 +293,7 @@ class MaxOther(sp.Function):
     r"""The largest entry but one, :math:`\max_{k \ne y} z_k`: a ``Max`` at concrete size.
 
     >>> MaxOther(sp.IndexedBase("z", real=True), 1, 3)
-    Max(z[0], z[2])
+    Max(z[2], z[3])
     """
 
     nargs = 3
@@ -299,7 +301,7 @@ class MaxOther(sp.Function):
     @classmethod
     def eval(cls, base, left_out, classes):
         if left_out.is_Integer and classes.is_Integer:
-            return sp.Max(*(base[n] for n in range(classes) if n != left_out))
+            return sp.Max(*(base[n] for n in range(1, classes + 1) if n != left_out))
 
     def _latex(self, printer):
         base, left_out, _ = (printer.doprint(argument) for argument in self.args)
@@ -310,7 +312,7 @@ class ArgMaxOther(sp.Function):
     r"""Where :class:`MaxOther` is attained; of several places the first.
 
     >>> ArgMaxOther(sp.IndexedBase("z", real=True), 1, 3)
-    Piecewise((0, z[0] >= z[2]), (2, True))
+    Piecewise((2, z[2] >= z[3]), (3, True))
     """
 
     nargs = 3
@@ -318,7 +320,7 @@ class ArgMaxOther(sp.Function):
     @classmethod
     def eval(cls, base, left_out, classes):
         if left_out.is_Integer and classes.is_Integer:
-            others = [n for n in range(classes) if n != left_out]
+            others = [n for n in range(1, classes + 1) if n != left_out]
             # The first entry that no later one exceeds is the first of the largest.
             later = {n: [base[other] for other in others if other > n] for n in others}
             return sp.Piecewise(*((n, base[n] >= sp.Max(*later[n])) for n in others))
@@ -376,9 +378,14 @@ def _columns(symbols, array):
     return tuple(np.moveaxis(array, -1, 0)) if isinstance(symbols, tuple) else (array,)
 
 
-def _numbered(base, count):
+def _numbered(base, numbers):
     assumptions = {name: True for name in ("positive", "real") if getattr(base[0], f"is_{name}")}
-    return tuple(sp.Symbol(f"{base}_{n}", **assumptions) for n in range(count))
+    return tuple(sp.Symbol(f"{base}_{n}", **assumptions) for n in numbers)
+
+
+def _entries_of(base, symbols):
+    """The entries of an indexed symbol, counted from 1, and the plain symbol for each."""
+    return {base[n]: symbol for n, symbol in enumerate(symbols, start=1)}
 
 
 def product(*factors):
@@ -392,7 +399,7 @@ def minus(first, second):
 
 
 def over_classes(term):
-    return sp.Sum(term, (k, 0, K - 1))
+    return sp.Sum(term, (k, 1, K))
 
 
 def cases(*branches):

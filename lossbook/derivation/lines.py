@@ -23,6 +23,8 @@ from lossbook.derivation.trial import (
 )
 from lossbook.derivation.wording import legend, where
 
+# What a last line of an exercise has carried out.
+UNFINISHED = (sp.Derivative, sp.Integral, sp.Limit, sp.Sum)
 RELATIONS = {"=": "=", "<=": r"\le", ">=": r"\ge"}
 DENIALS = {"=": "is not equal to", "<=": "is not at least", ">=": "is not at most"}
 
@@ -123,7 +125,7 @@ class Derivation:
     >>> d.step(2*(p - t), "power rule")
     1  Derivative((p - t)**2, p)  definition  start
     2  = 2*p - 2*t                power rule  proved
-    1 proved. Proved: SymPy shows it for all values in the domain.
+    The line is proved: SymPy shows it for all values in the domain.
     >>> d.step(2*p - t, "collect")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
@@ -230,6 +232,56 @@ class Derivation:
         """Add a line of prose for what cannot be stated as a checked step; it is counted."""
         return self._add(Line(None, _words(text, "text"), "argued", "argue"))
 
+    def require(self, *, lines, through=()):
+        """Refuse a derivation that jumps to its end, for exercises in which the way is asked for.
+
+        Parameters
+        ----------
+        lines : int
+            The least number of lines of algebra, the first and the last included.
+        through : list of sympy.Expr, optional
+            Lines that must stand in the derivation, in this order, as written here: SymPy's own
+            order of terms does not matter, but other forms of the same value are other lines.
+
+        Raises
+        ------
+        DerivationError
+            If there are fewer lines, one of `through` is missing or out of order, or the last line
+            still has a `Derivative`, `Integral`, `Limit` or `Sum` that SymPy could carry out.
+
+        Examples
+        --------
+        >>> p, t = sp.symbols("p t")
+        >>> d = Derivation(sp.Derivative((p - t)**2, p), "definition").step(2*(p - t), "rules")
+        >>> d.require(lines=3)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        lossbook.derivation.lines.DerivationError: 2 lines of algebra, and 3 are asked ...
+        """
+        algebra = [(n, line.expr) for n, line in enumerate(self._lines, 1) if line.expr is not None]
+        if len(algebra) < lines:
+            raise DerivationError(
+                f"{len(algebra)} lines of algebra, and {lines} are asked for: write each step down",
+                self._last_number,
+            )
+        after = 0
+        for wanted in through:
+            wanted = self._in_own_symbols(_expression(wanted, "through"))
+            found = next((n for n, expr in algebra if expr == wanted and n > after), None)
+            if found is None:
+                where_from = f" after line {after}" if after else ""
+                raise DerivationError(
+                    f"no line{where_from} reads {wanted}, which is asked for", self._last_number
+                )
+            after = found
+        left = [part for part in UNFINISHED if self.last.has(part)]
+        if left and self.last.doit() != self.last:
+            names = ", ".join(part.__name__ for part in left)
+            raise DerivationError(
+                f"{self._before} still has a {names} that is to be carried out: {self.last}",
+                self._last_number,
+            )
+
     def compare(self, which, expr, name):
         """Hold the "first" line or the "last" to `expr`, called `name`, without adding a line.
 
@@ -262,14 +314,17 @@ class Derivation:
         return "\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}"
 
     def _repr_markdown_(self):
-        rows = ["| Line | Expression | Because | Check |", "|:--|:--|:--|:--|"]
+        # A mark that all lines share is said once, below the table.
+        each = len(set(self.marks)) > 1
+        rows = ["| Expression | Because |" + " Check |" * each, "|:--|:--|" + ":--|" * each]
         if self._lhs is not None:
-            rows.append(f"| | {_math(_latex(self._lhs))} | | |")
+            rows.append(f"| {_math(_latex(self._lhs))} | |" + " |" * each)
         for number, line in enumerate(self._lines, 1):
             shown, because = _cell(line.reason), ""
             if line.expr is not None:
                 shown, because = _math(_latex_of(line)), shown
-            rows.append(f"| {number} | {shown} | {because} | {line.mark} |")
+            mark = line.mark if number > 1 else ""
+            rows.append(f"| {shown} | {because} |" + f" {mark} |" * each)
         about = self._reader.statement(lambda expr: _math(print_latex(expr)))
         parts = [about, "\n".join(rows), f"*{self._summary()}*"]
         return "\n\n".join(part for part in parts if part) + "\n"
@@ -288,7 +343,11 @@ class Derivation:
 
     def _summary(self):
         if not self.marks:
-            return "no steps yet"
+            return "No steps yet."
+        if len(set(self.marks)) == 1:
+            which = "Each line" if len(self.marks) > 1 else "The line"
+            meaning = legend(self.marks).partition(": ")[2]
+            return f"{which} is {self.marks[0].replace(': ', ', ')}: {meaning}"
         counts = [f"{count} {mark}" for mark, count in self.counts.items() if count]
         return f"{', '.join(counts)}. {legend(self.marks)}"
 

@@ -13,6 +13,8 @@ from sympy.core.relational import Relational
 from lossbook.derivation.enclosure import ENCLOSURES, KINKED, Undefined, Unresolved, difference
 
 MOST_BOUNDARIES = 200
+# What a reader checks in their head, in the order in which it is tried.
+ROUND = [sp.Rational(n) for n in ("2", "1", "3", "1/2", "1/4", "3/4", "4", "0", "-1", "-2")]
 RAYS = [side * sp.Integer(10) ** power for power in (9, 12, -9, -12) for side in (1, -1)]
 
 
@@ -38,6 +40,21 @@ class Points:
     def far(self, count):
         """Points whose values are up to 1e12 in size and down to 1e-12."""
         return [self._draw(12) for _ in range(count)]
+
+    def rounds(self):
+        """Points of round numbers: labels of 0 and 1 first, and no two symbols alike at first."""
+        choices = {symbol: _rounds(self.sets[symbol]) for symbol in self.symbols}
+        if not all(choices.values()):
+            return
+        for n in range(3 * len(ROUND)):
+            # Symbols move on at different paces, so that they meet in many ways.
+            point = {
+                symbol: found[(place + n + n // len(found) * place) % len(found)]
+                for place, (symbol, found) in enumerate(choices.items())
+            }
+            for kind, entries in self.vectors:
+                point |= zip(entries, _round_vector(kind, len(entries), n), strict=True)
+            yield point
 
     def _draw(self, powers):
         point = {s: _draw(self.sets[s], self.random, powers) for s in self.symbols}
@@ -97,6 +114,22 @@ class Points:
             step = min(step, max(1, abs(zero)) / sp.Integer(10) ** 9)
             found += [(zero - step, False), (zero + step, False), (zero, True)]
         return [(point | {symbol: x}, on) for x, on in found if x in values]
+
+
+def _rounds(values):
+    """The round numbers in a set, in the order in which they are tried."""
+    if isinstance(values, sp.FiniteSet):
+        return sorted(values, reverse=True)
+    ends = [sp.S.One, sp.S.Zero] if values == sp.Interval(0, 1) else []
+    return ends or [number for number in ROUND if number in values]
+
+
+def _round_vector(kind, count, turn):
+    """A one-hot vector, or positive numbers that sum to one: 1/2, 1/4, ..., the last two alike."""
+    if kind == "one-hot":
+        return [sp.Integer(n == turn % count) for n in range(count)]
+    halves = [sp.Rational(1, 2 ** (n + 1)) for n in range(count - 1)]
+    return [*halves, halves[-1]] if halves else [sp.S.One]
 
 
 def _draw(values, random, powers):

@@ -291,7 +291,11 @@ class Reader:
             known = {name: truth for name, truth in atom.assumptions0.items() if truth is not None}
             symbol = sp.Symbol(str(atom), **{**known, **_assumptions(values)})
             if any(str(atom) == other.name for other in self.sets):
-                raise ValueError(f"two different symbols are both called {atom}")
+                first = next(other for other in self._symbols if str(other) == str(atom))
+                raise ValueError(
+                    f"two different symbols are both called {_head(atom)[0]}: use the first one, "
+                    f"{sp.srepr(_head(first)[0])}, not {sp.srepr(_head(atom)[0])}"
+                )
             self.sets[symbol] = values
             self._symbols[atom] = symbol
         return self._symbols.get(atom, atom)

@@ -70,10 +70,11 @@ class Trial:
         return sp.lambdify(self.symbols, self.boundaries, "mpmath", cse=True)
 
     def run(self):
-        """The first counterexample, if there is one."""
+        """The first counterexample, if there is one; if it can be, at round numbers."""
         for point in self.spread:
             if wrong := self._try(point):
-                return wrong
+                rounds = (self._try(rounder, special=True) for rounder in self.points.rounds())
+                return next(filter(None, rounds), wrong)
         self.usable = self.valid
         for point in self.spread[:4]:
             for end in self.points.ends(point):

@@ -7,7 +7,10 @@ makes a few short runs with the same code, and returns all that they measured. W
 a test can tell when the stored numbers are stale: where the trial comes out otherwise.
 """
 
-from lossbook.experiments.study import is_current, load
+from lossbook.extras import extra
+
+with extra("torch"):
+    from lossbook.experiments.study import is_current, load
 
 STUDIES = ("cnn_mnist",)
 

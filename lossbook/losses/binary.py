@@ -130,9 +130,9 @@ def sigmoid_binary_cross_entropy_value_and_grad(logits, labels, /, *, pos_weight
 
 @takes(LOGIT, BIT, gamma=NOT_NEGATIVE, alpha=UNIT_OR_NONE)
 def sigmoid_focal(logits, labels, /, *, gamma=2.0, alpha=None):
-    r"""Focal loss of logits, :math:`-\alpha_y (1 - q)^\gamma \log q`, in nats.
+    r"""Focal loss of logits, :math:`-\alpha_y (1 - p_y)^\gamma \log p_y`, in nats.
 
-    Here :math:`q` is the probability of the true label.
+    Here :math:`p_y` is the probability of the true label.
 
     Parameters
     ----------
@@ -161,8 +161,8 @@ def sigmoid_focal(logits, labels, /, *, gamma=2.0, alpha=None):
 def sigmoid_focal_grad(logits, labels, /, *, gamma=2.0, alpha=None):
     r"""Gradient of :func:`sigmoid_focal` by logit.
 
-    With :math:`s = 2y - 1`, margin :math:`m = s z` and :math:`q = \sigma(m)`, it is
-    :math:`-s\, \alpha_y (1 - q)^\gamma \left(1 - q - \gamma q \log q\right)`.
+    With :math:`s = 2y - 1`, margin :math:`m = s z` and :math:`p_y = \sigma(m)`, it is
+    :math:`-s\, \alpha_y (1 - p_y)^\gamma \left(1 - p_y - \gamma p_y \log p_y\right)`.
 
     Examples
     --------

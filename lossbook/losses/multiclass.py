@@ -31,6 +31,7 @@ from lossbook.spaces import (
     POSITIVE,
     RIVAL_LOGITS,
     UNIT,
+    UNIT_ABOVE_0,
     rows_of,
 )
 
@@ -46,6 +47,8 @@ __all__ = [
     "softmax_cross_entropy_grad",
     "softmax_focal",
     "softmax_focal_grad",
+    "generalized_cross_entropy",
+    "generalized_cross_entropy_grad",
     "brier",
     "brier_grad",
     "multiclass_hinge",
@@ -214,6 +217,55 @@ def softmax_focal_grad(logits, labels, /, *, gamma=2.0):
     share = softmax(xp.where(t == 0, logits, -xp.inf * t))
     slope = miss**gamma * (miss - gamma * p_log_p)
     return xp.where(slope == 0, 0 * t, slope * (share - t))
+
+
+@takes(CLASS_LOGITS, CLASS_ID, q=UNIT_ABOVE_0)
+def generalized_cross_entropy(logits, labels, /, *, q=0.7):
+    r"""Generalised cross-entropy of logits, :math:`(1 - p_y^q) / q`, :math:`y` the true class id.
+
+    Parameters
+    ----------
+    labels : class ids of shape (...)
+    q : float in (0, 1]; at 1 the loss is :math:`1 - p_y`, towards 0 it tends to the softmax
+        cross-entropy
+
+    Source: Z. Zhang and M. R. Sabuncu, "Generalized cross entropy loss for training deep neural
+    networks with noisy labels", *NeurIPS* (2018).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> generalized_cross_entropy(np.array([[0.0, 0.0], [1000.0, 0.0]]), np.array([0, 1])).round(4)
+    array([0.5492, 1.4286])
+    """
+    xp = array_namespace(logits)
+    log_p = picked(log_softmax(logits), labels[..., None])[..., 0]
+    return -xp.expm1(q * log_p) / q
+
+
+@takes(CLASS_LOGITS, CLASS_ID, q=UNIT_ABOVE_0)
+def generalized_cross_entropy_grad(logits, labels, /, *, q=0.7):
+    r"""Gradient of :func:`generalized_cross_entropy` by logits, :math:`p_y^q (p_k - t_k)`.
+
+    Here :math:`t` is the label as a row of 0 and 1. It is the gradient of the softmax cross-entropy
+    times :math:`p_y^q`; as there, :math:`1 - p_y` is summed from the other classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> generalized_cross_entropy_grad(np.array([[0.0, 0.0]]), np.array([0]), q=1.0)
+    array([[-0.25,  0.25]])
+    """
+    xp, t = array_namespace(logits), rows_of(labels, logits)
+    factor = xp.exp(q * picked(log_softmax(logits), labels[..., None]))
+    return factor * (softmax(logits) * (1 - t) - t * softmax_complement(logits))
+
+
+def generalized_cross_entropy_value_and_grad(logits, labels, /, *, q=0.7):
+    xp, t = array_namespace(logits), rows_of(labels, logits)
+    log_p, p, complement = softmax_parts(logits)
+    power = q * picked(log_p, labels[..., None])
+    return -xp.expm1(power)[..., 0] / q, xp.exp(power) * (p * (1 - t) - t * complement)
 
 
 @takes(CLASS_PROBABILITIES, LABEL_ROW)

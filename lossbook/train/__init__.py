@@ -6,11 +6,14 @@ examples from the seed and the epoch. So a run that was stopped and resumed make
 unbroken one makes.
 """
 
-from lossbook.train.arrays import as_inputs
-from lossbook.train.evaluation import evaluate, predict
-from lossbook.train.settings import EPOCHS, RATES, TRAINABLE, Settings
-from lossbook.train.step import objective, read_outputs, training_step
-from lossbook.train.trainer import Run, train
+from lossbook.extras import extra
+
+with extra("torch"):
+    from lossbook.train.arrays import as_inputs
+    from lossbook.train.evaluation import evaluate, predict
+    from lossbook.train.settings import EPOCHS, RATES, TRAINABLE, Settings
+    from lossbook.train.step import objective, read_outputs, training_step
+    from lossbook.train.trainer import Run, train
 
 __all__ = [
     "EPOCHS",

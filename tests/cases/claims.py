@@ -33,6 +33,11 @@ def softmax_focal_naive(z, y):
     return -((1 - p) ** 2) * np.log(p)
 
 
+def gce_naive(z, y):
+    p = np.exp(z[y]) / np.exp(z).sum()
+    return (1 - p**0.7) / 0.7
+
+
 def multiclass_hinge_naive(z, y):
     return max(0.0, 1 + np.delete(z, y).max() - z[y])
 
@@ -69,6 +74,7 @@ STABLE = {
         [([800.0, 0.0], 1), ([50.0, 0.0], 0)],
     ),
     "softmax_focal": (softmax_focal_naive, [([40.0, 0.0], 0), ([800.0, 0.0], 1)]),
+    "generalized_cross_entropy": (gce_naive, [([40.0, 0.0], 0), ([800.0, 0.0], 1)]),
     "brier": (None, [([1.0, 0.0], [0.0, 1.0]), ([1e-9, 1 - 1e-9], [0.0, 1.0])]),
     "multiclass_hinge": (multiclass_hinge_naive, [([1e17, 1e17], 0)]),
     "perceptron": (None, LARGE),
@@ -229,6 +235,18 @@ def top_is_too_low_or_too_high():
         _, slopes = both("softmax_focal", rows, np.arange(len(fitted)))
         assert np.allclose(truth @ slopes, 0, atol=ROUNDING)
         assert (fitted[0] < truth[0]) == too_low
+
+
+@failure_of("generalized_cross_entropy")
+def hard_examples_hardly_pull():
+    for z, y in (([0.0, 8.0], 0), ([0.0] * 100, 3)):
+        own = softmax(np.array(z))[y]
+        (ours,), (entropy,) = (
+            both(name, [z], [y])[1]
+            for name in ("generalized_cross_entropy", "softmax_cross_entropy")
+        )
+        assert np.allclose(ours, own**0.7 * entropy, rtol=ROUNDING)
+        assert np.abs(ours).max() < 0.05 * np.abs(entropy).max()
 
 
 @failure_of("categorical_cross_entropy")

@@ -59,6 +59,13 @@ def softmax_focal_grad(z, y, gamma):
     return [[slope * (-miss if k == y else softmax(z, k))] for k in range(len(z))]
 
 
+def gce_grad(z, y, q):
+    factor = softmax(z, y) ** q
+    return [
+        [factor * (-softmax_complement(z, y) if k == y else softmax(z, k))] for k in range(len(z))
+    ]
+
+
 def rival(z, y):
     return max((k for k in range(len(z)) if k != y), key=lambda k: z[k])
 
@@ -80,6 +87,10 @@ def torch_cross_entropy(z, y, reduction, label_smoothing):
 def torch_focal(z, y, gamma):
     cost = F.cross_entropy(z, y, reduction="none")
     return (1 - torch.exp(-cost)) ** gamma * cost
+
+
+def torch_gce(z, y, q):
+    return -torch.expm1(-q * F.cross_entropy(z, y, reduction="none")) / q
 
 
 def torch_multiclass_hinge(z, y, margin):
@@ -161,6 +172,24 @@ CASES = {
         convex=False,
         minimum=Minimum(np.log(FOCAL), IDS, focal_label_probabilities(FOCAL), {}),
         lipschitz=Lipschitz({"gamma": 2.0}, np.sqrt(2) * 1.129, None),
+        density=None,
+        by_lead=True,
+    ),
+    "generalized_cross_entropy": Case(
+        value=lambda z, y, q: [-mp.expm1(-q * minus_log_softmax(z, y)) / q],
+        gradient=gce_grad,
+        measures=("exact", "exact"),
+        torch=built(torch_gce),
+        moderate={"q": 0.5},
+        further=({"q": 0.01}, {"q": 1.0}),
+        special=lambda q: (LOGITS_AND_IDS,),
+        at_infinity=(),
+        kinks=(),
+        ends=(),
+        convex=False,
+        # Lagrange's condition: p_k^(q - 1) t_k is the same for every class.
+        minimum=Minimum(np.log(SHARES) / (1 - 0.7), IDS, SHARES, {}),
+        lipschitz=Lipschitz({"q": 0.7}, np.sqrt(2) * 0.7**0.7 / 1.7**1.7, None),
         density=None,
         by_lead=True,
     ),

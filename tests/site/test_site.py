@@ -1,12 +1,9 @@
 """The built book in a browser: every page, opened from a web server and as a file."""
 
 import functools
+import gzip
 import http.server
-import os
 import re
-import shutil
-import subprocess
-import sys
 import threading
 import urllib.parse
 from pathlib import Path
@@ -17,20 +14,14 @@ from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
-CHROMIUM_ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 # WCAG 2.2, success criterion 1.4.3: text of ordinary size.
 LEAST_CONTRAST = 4.5
+# Bytes that a page loads before the reader scrolls, text compressed: all of it, and all but images.
+MOST_TRANSFERRED = 400 * 1024
+MOST_WITHOUT_IMAGES = 220 * 1024
+SOFTMAX = "book/part3/07-softmax-cross-entropy"
 
 
 def pages_of_toc() -> list[str]:
@@ -42,32 +33,10 @@ def pages_of_toc() -> list[str]:
 PAGES = pages_of_toc()
 
 
-@pytest.fixture(scope="session")
-def book() -> Path:
-    """The folder of the built pages; built here when they are missing or stale."""
-    command = [sys.executable, str(ROOT / "book" / "_tools" / "build.py"), "--if-stale"]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, f"the book does not build:\n{built.stderr}"
-    return HTML
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Chromium without a window. Without one the tests are skipped, but never where CI=true."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    executable = next(filter(None, map(shutil.which, names)), None)
-    if executable is None:
-        reason = "no Chromium: install chromium, or Google Chrome, to run the tests of the site"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
-        # One context for all tabs: what every page loads is loaded once.
-        yield chromium.new_context(viewport=DESKTOP, color_scheme="light")
-        chromium.close()
+def compressed_size(file: Path) -> int:
+    """How many bytes a web host sends for a file: images and fonts are compressed already."""
+    text = file.suffix in {".html", ".css", ".js", ".svg"}
+    return len(gzip.compress(file.read_bytes())) if text else file.stat().st_size
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -127,20 +96,38 @@ class Visit:
 
 
 # Text of the article that is neither code nor typeset, and how many formulas wait and are set.
-MATH = """() => {
+MATH = """async () => {
     const article = document.querySelector('article');
     const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
     let text = '';
     while (texts.nextNode())
-        if (!texts.currentNode.parentElement.closest('pre, code, script, style, mjx-container'))
+        if (!texts.currentNode.parentElement.closest('pre, code, script, style, math'))
             text += texts.currentNode.data;
+    const formulas = [...article.querySelectorAll('.math')];
     return {
         text,
-        formulas: article.querySelectorAll('.math').length,
-        typeset: article.querySelectorAll('.math mjx-container').length,
-        errors: [...article.querySelectorAll('mjx-merror, [data-mjx-error]')]
-            .map(e => e.textContent),
+        formulas: formulas.length,
+        typeset: formulas.filter(f => f.querySelector('math annotation')).length,
+        invisible: formulas.filter(f => f.checkVisibility() && !f.getBoundingClientRect().width)
+            .map(f => f.textContent),
+        scripts: typeof MathJax + typeof katex,
+        font: (await document.fonts.load('16px "Book Math"')).length,
     };
+}"""
+
+# False for what a browser has skipped because it is far from what is seen.
+IS_LAID_OUT = "e => e.checkVisibility({contentVisibilityAuto: true})"
+
+# Whether a box can be reached with the keyboard if it scrolls, and not otherwise.
+IS_ASKED = "e => e.getAttribute('tabindex') === (e.scrollWidth > e.clientWidth ? '0' : '-1')"
+
+# What is put in the clipboard when a whole element is selected and copied.
+COPY = """element => {
+    getSelection().selectAllChildren(element);
+    const copying = new ClipboardEvent('copy',
+        {clipboardData: new DataTransfer(), bubbles: true, cancelable: true});
+    document.dispatchEvent(copying);
+    return copying.clipboardData.getData('text/plain');
 }"""
 
 # The elements that reach beyond the right edge and are in no box that scrolls: what to look at when
@@ -184,7 +171,7 @@ CONTRAST = """least => {
         if (!texts.currentNode.data.trim() || seen.has(element)) continue;
         seen.add(element);
         if (!element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
-        if (element.closest('script, style, mjx-assistive-mml, a.headerlink')) continue;
+        if (element.closest('script, style, annotation, a.headerlink')) continue;
         const behind = background(element);
         const ink = luminance(over(channels(getComputedStyle(element).color), behind));
         const paper = luminance(behind);
@@ -200,13 +187,14 @@ CONTRAST = """least => {
 @pytest.mark.parametrize("page", PAGES)
 def test_page_in_a_browser(browser, site, page):
     with Visit(browser, f"{site}{page}.html") as visit:
-        visit.tab.evaluate("window.MathJax ? MathJax.startup.promise : null")
         elsewhere = [url for url in visit.requests if not url.startswith((site, "data:", "blob:"))]
         assert elsewhere == []
 
         math = visit.tab.evaluate(MATH)
-        assert math["errors"] == []
         assert math["typeset"] == math["formulas"]
+        assert math["invisible"] == []
+        assert math["scripts"] == "undefinedundefined"
+        assert math["font"] or not math["formulas"]
         assert re.findall(r"\$[^$\n]*\\[a-zA-Z]+[^$\n]*|\\[a-z]+\{[^}]*\}", math["text"]) == []
 
         without_alt = visit.tab.eval_on_selector_all(
@@ -225,6 +213,84 @@ def test_page_in_a_browser(browser, site, page):
         width = visit.tab.evaluate("document.scrollingElement.scrollWidth")
         assert width <= PHONE["width"], visit.tab.evaluate(TOO_WIDE)
         assert visit.complaints == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_transfers_little(browser, server, page):
+    with Visit(browser, f"{server}{page}.html") as visit:
+        files = {HTML / urllib.parse.urlparse(url).path.lstrip("/") for url in visit.requests}
+        sizes = {file.relative_to(HTML).as_posix(): compressed_size(file) for file in files}
+        assert sum(sizes.values()) <= MOST_TRANSFERRED, sizes
+        others = {name: size for name, size in sizes.items() if not name.startswith("_images/")}
+        assert sum(others.values()) <= MOST_WITHOUT_IMAGES, others
+        assert not any("mathjax" in name or "fontawesome.js" in name for name in sizes)
+
+
+def test_a_copied_formula_is_its_latex(browser, site):
+    with Visit(browser, f"{site}{SOFTMAX}.html") as visit:
+        paragraph = visit.tab.locator("article p:has(span.math)").first
+        written = paragraph.locator("annotation").all_text_contents()
+        copied = paragraph.evaluate(COPY)
+        assert [f"${tex}$" for tex in written] == re.findall(r"\$[^$]+\$", copied)
+        formula = visit.tab.locator("div.math").first
+        tex = formula.locator("annotation").first.text_content()
+        assert formula.evaluate(COPY).strip() == f"$${tex}$$"
+
+
+def test_a_long_formula_breaks_on_a_phone(browser, server):
+    with Visit(browser, f"{server}book/part2/04-squared-error.html") as visit:
+        formula = visit.tab.locator("div.math", has_text="Var").first
+        heights = []
+        for size in (DESKTOP, PHONE):
+            visit.tab.set_viewport_size(size)
+            formula.scroll_into_view_if_needed()
+            visit.tab.wait_for_function(
+                IS_LAID_OUT, arg=formula.locator("math").first.element_handle()
+            )
+            heights.append(formula.bounding_box()["height"])
+        assert heights[1] > 1.8 * heights[0]
+
+
+def test_a_page_waits_for_one_style_sheet(browser, server):
+    with Visit(browser, f"{server}{SOFTMAX}.html") as visit:
+        sheets = [url for url in visit.requests if urllib.parse.urlparse(url).path.endswith(".css")]
+        assert len(sheets) == 1
+        missing = visit.tab.evaluate(
+            "[...document.fonts].filter(f => f.status === 'error').map(f => f.family)"
+        )
+        assert missing == []
+
+
+def test_what_is_far_down_is_laid_out_when_a_link_leads_there(browser, site):
+    with Visit(browser, f"{site}{SOFTMAX}.html") as visit:
+        visit.tab.set_viewport_size(PHONE)
+        ids = visit.tab.eval_on_selector_all(
+            "section.later:has(> h3)", "found => found.map(e => e.id)"
+        )
+        assert len(ids) > 10
+        for anchor in (ids[0], ids[len(ids) // 2], ids[-2]):
+            section = visit.tab.locator(f"[id='{anchor}']")
+            within = section.locator("> :not(section, h2, h3, span) > *").first.element_handle()
+            assert not within.evaluate(IS_LAID_OUT)
+            visit.tab.evaluate("anchor => { location.hash = anchor; }", anchor)
+            visit.tab.wait_for_function(IS_LAID_OUT, arg=within)
+            visit.tab.wait_for_function(
+                "e => Math.abs(e.getBoundingClientRect().top) < 100", arg=section.element_handle()
+            )
+
+
+def test_boxes_that_scroll_are_reached_with_the_keyboard(browser, site):
+    with Visit(browser, f"{site}{SOFTMAX}.html") as visit:
+        boxes = visit.tab.locator("article .cell_input pre").filter(visible=True)
+        found = set()
+        for size in (PHONE, DESKTOP):
+            visit.tab.set_viewport_size(size)
+            for i in range(0, boxes.count(), 5):
+                box = boxes.nth(i)
+                box.scroll_into_view_if_needed()
+                visit.tab.wait_for_function(IS_ASKED, arg=box.element_handle())
+                found.add(box.evaluate("e => e.scrollWidth > e.clientWidth"))
+        assert found == {True, False}
 
 
 def test_first_page_leads_into_the_book(browser, site):
