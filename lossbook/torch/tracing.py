@@ -20,7 +20,15 @@ NAMES = {
     "concatenate": "cat",
     "invert": "logical_not",
 }
-KEYWORDS = {"axis": "dim", "keepdims": "keepdim", "a_min": "min", "a_max": "max"}
+KEYWORDS = {
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "a_min": "min",
+    "a_max": "max",
+    "ddof": "correction",
+}
+# Torch has functions of these names that give something else.
+OTHERS = {"gradient", "median", "nanmedian", "sort", "unique"}
 
 
 class Traced(np.lib.mixins.NDArrayOperatorsMixin):
@@ -50,9 +58,9 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_function__(self, function, _types, arguments, options):
         name = NAMES.get(function.__name__, function.__name__)
         theirs = getattr(torch, name, getattr(torch.special, name, None))
-        if theirs is None:
+        if theirs is None or name in OTHERS:
             return NotImplemented
-        options = {KEYWORDS.get(key, key): _tensor(value) for key, value in options.items()}
+        options = _options(name, options)
         if name in ("cat", "stack"):
             # A list of arrays, and perhaps an axis.
             arrays, *axis = arguments
@@ -60,13 +68,14 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         return _traced(theirs(*map(_tensor, arguments), **options))
 
     def __getattr__(self, name):
+        if name in OTHERS:
+            raise AttributeError(f"torch's {name} is another function than NumPy's")
         found = getattr(self.tensor, name)
         if not callable(found):
             return _traced(found)
 
         def method(*arguments, **options):
-            options = {KEYWORDS.get(key, key): _tensor(value) for key, value in options.items()}
-            return _traced(found(*map(_tensor, arguments), **options))
+            return _traced(found(*map(_tensor, arguments), **_options(name, options)))
 
         return method
 
@@ -76,6 +85,12 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __len__(self):
         return len(self.tensor)
+
+
+def _options(name, options):
+    """NumPy's options as torch calls them; NumPy divides a variance by the number of values."""
+    options = {KEYWORDS.get(key, key): _tensor(value) for key, value in options.items()}
+    return {"correction": 0, **options} if name in ("std", "var") else options
 
 
 def _tensor(value):
