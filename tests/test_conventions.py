@@ -3,6 +3,7 @@
 `make conventions` runs the rows of Keras and optax as well.
 """
 
+import inspect
 import re
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import sklearn
 import torch
 
 from lossbook.cards import CONVENTION_SOURCES, PADDING, Convention
+from lossbook.cards.convention import with_names
 from lossbook.display import rosetta
 from lossbook.loss import LOSSES
 
@@ -199,7 +201,8 @@ class TestRosettaPage:
         text = rosetta(loss.family).text
         assert row.note in text
         if row.call != "-":
-            assert f"`{row.call}`" in text
+            names = list(inspect.signature(loss.function).parameters)[:2]
+            assert f"`{with_names(row.call, *names)}`" in text
             assert row.reduction in text
         if row.weights:
             assert f"`{row.weights}`" in text

@@ -229,8 +229,20 @@ CARDS = {
         conventions=(
             formula(
                 "PyTorch",
-                '(1 - torch.exp(-(ce := F.cross_entropy(p, t, reduction="none")))) ** gamma * ce',
+                "(-torch.expm1(-(ce := F.cross_entropy(p, t, reduction='none')))).clamp(min=1e-30)"
+                " ** gamma * ce",
                 class_axis="1",
+                note=(
+                    "Without the clamp, a power below 1 has a gradient of NaN once the probability "
+                    "of the true class rounds to 1."
+                ),
+                evidence=(
+                    "torch.func.grad(lambda z: (-torch.expm1(-F.cross_entropy(z, t[0]))) ** 0.5)"
+                    "(30 * F.one_hot(t[0], p.shape[-1]).float()).isnan().any()",
+                    "torch.func.grad(lambda z: (-torch.expm1(-F.cross_entropy(z, t[0])))"
+                    ".clamp(min=1e-30) ** 0.5)"
+                    "(30 * F.one_hot(t[0], p.shape[-1]).float()).isfinite().all()",
+                ),
             ),
             keras_classes(
                 "keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=gamma, "
@@ -244,8 +256,8 @@ CARDS = {
             formula("scikit-learn", "-", note="No metric or estimator offers it."),
             formula(
                 "optax",
-                "(1 - jnp.exp(-(ce := optax.losses.softmax_cross_entropy_with_integer_labels("
-                "p, t)))) ** gamma * ce",
+                "jnp.maximum(-jnp.expm1(-(ce := optax.losses."
+                "softmax_cross_entropy_with_integer_labels(p, t))), 1e-30) ** gamma * ce",
                 class_axis="-1",
             ),
         ),
