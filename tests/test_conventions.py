@@ -36,7 +36,7 @@ PADDING_RUN_HERE = [row for row in PADDING if row.library in ("PyTorch", "scikit
 NOTES_WITHOUT_EVIDENCE = {
     "No metric or estimator offers it.": "that there is none was looked up, and cannot be run",
     "Only from logits.": "the call is made of the one function that there is",
-    "Only from logits: equal where rows sum to 1.": "the data's rows do, and the call is tried",
+    "It takes only logits. The two are equal where rows sum to 1.": "the data's rows do",
     "Takes labels of 0 and 1.": "the call passes such labels",
     "Takes log-probabilities and class ids.": "the call passes both",
     "Takes the rate $e^z$, and adds 1e-7 to it inside the logarithm.": "`theirs` says so",
