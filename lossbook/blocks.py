@@ -29,7 +29,7 @@ from lossbook.checks import is_near, silent
 BYTES = 2**19
 
 
-def reduced_in_blocks(compute, arrays, shape, reduction):
+def reduced_in_blocks(compute, arrays, shape, reduction, *, in_one=False):
     """What a loss computes of `arrays`, reduced: the value and the gradient.
 
     Parameters
@@ -38,9 +38,10 @@ def reduced_in_blocks(compute, arrays, shape, reduction):
     arrays : the prediction and what goes with it
     shape : of the unreduced values; the arrays have it first, and then the axes of a row
     reduction : Reduction
+    in_one : whether the arrays must not be cut, or have more than one gradient
     """
     count = math.prod(shape)
-    blocks = 1 if reduction.is_none else _blocks(arrays[0])
+    blocks = 1 if in_one or reduction.is_none else _blocks(arrays[0])
     if blocks == 1:
         values, slopes = compute(*arrays)
         return (

@@ -73,17 +73,27 @@ class Arguments:
         return array_namespace(result).astype(result, self.dtype)
 
 
-def takes(*spaces, **numbers):
+def on_each(function, gradient):
+    """What `function` makes of a gradient, or of each one where several arrays have theirs."""
+    return tuple(map(function, gradient)) if isinstance(gradient, tuple) else function(gradient)
+
+
+def takes(*spaces, gradients=1, indivisible="", **numbers):
     """Declare what the arguments of a function hold; they are checked before it is called.
 
     Parameters
     ----------
     spaces : one :class:`~lossbook.spaces.Space` for each array, the prediction first
+    gradients : how many of the arrays, the first ones, a loss has a gradient by; where there are
+        several the gradient is a tuple of as many arrays
+    indivisible : why the values of a loss can neither be weighed nor computed in parts; empty where
+        each comes of its own example alone
     numbers : one :class:`~lossbook.spaces.Number` for each hyperparameter
 
     The declared function refuses what it cannot mean, keeps the first array's dtype and device
     (half types are computed in float32 and rounded once), and never warns. It has the attributes
-    ``spaces``, ``numbers``, ``unchecked`` and ``arguments``, the check alone.
+    ``spaces``, ``numbers``, ``gradients``, ``indivisible``, ``unchecked`` and ``arguments``, the
+    check alone.
     """
 
     def declare(function):
@@ -94,7 +104,7 @@ def takes(*spaces, **numbers):
                 inspect.signature(function).bind(*arrays)  # raises, and names what is missing
             xp = checks.array_namespace(**dict(zip(names, arrays, strict=True)))
             like = spaces[0].form(names[0], arrays[0])
-            axes = spaces[0].axes
+            axes = spaces[0].axes_of(like)
             checked = Arguments([], like.dtype, tuple(like.shape)[: like.ndim - axes])
             if _is_half(xp, like.dtype):
                 like = xp.astype(like, xp.float32)
@@ -106,7 +116,10 @@ def takes(*spaces, **numbers):
                     numbers[name].held(name, value, xp, like.dtype) if name in numbers else value
                 )
             checked.add(spaces[0], names[0], like, arrays[0], like)
-            for space, name, given in zip(spaces[1:], names[1:], arrays[1:], strict=True):
+            for place in range(1, len(spaces)):
+                space, name, given = spaces[place], names[place], arrays[place]
+                if place < gradients:
+                    space.form(name, given)
                 array = space.form_like(name, given, names[0], like, axes)
                 checked.add(space, name, array, given, like)
             return checked
@@ -119,6 +132,7 @@ def takes(*spaces, **numbers):
             return checked.narrowed(function(*checked.arrays, **checked.options))
 
         declared.spaces, declared.numbers = spaces, numbers
+        declared.gradients, declared.indivisible = gradients, indivisible
         declared.unchecked, declared.arguments = function, arguments
         return declared
 

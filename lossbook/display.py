@@ -285,8 +285,8 @@ def _passport(loss):
         [
             ("value", f"$\\displaystyle {loss.card.formula}$"),
             ("gradient", f"$\\displaystyle {loss.card.gradient_formula}$"),
-            ("prediction", loss.prediction.name),
-            ("target", loss.target.name),
+            ("prediction", _kinds(loss, loss.function.spaces[: loss.gradients])),
+            ("target", loss.target.name if loss.target else "none"),
             ("least on average at", loss.card.minimiser),
             ("noise model", loss.card.noise_model),
             ("convexity", loss.card.convexity),
@@ -296,6 +296,13 @@ def _passport(loss):
             ("typical failure", loss.card.failure),
         ],
     )
+
+
+def _kinds(loss, spaces):
+    """What the arrays that there is a gradient by hold, and which these are if there are several."""
+    if len(spaces) == 1:
+        return spaces[0].name
+    return f"{spaces[0].name} each: " + ", ".join(f"`{name}`" for name in loss.arrays[: len(spaces)])
 
 
 #: What is said of a loss in another library, a column each.
@@ -309,17 +316,16 @@ def _elsewhere(loss):
 
 def _columns(other, loss):
     """A row of the table of ELSEWHERE."""
-    names = list(inspect.signature(loss.function).parameters)[:2]
     library = f"**{other.library}**"
     if other.call == "-":
         return library, "none", "", "", other.note
-    call = f"`{with_names(other.call, *names)}`"
+    call = f"`{with_names(other.call, loss.arrays)}`"
     if not other.named:
         call += " (no function of its own)"
     divisor = f"{other.weighted_mean} (`{other.weights}`)" if other.weights else "no weights"
     mind = []
     if other.theirs != "ours":
-        mind.append(f"Gives `{with_names(other.theirs, *names)}`.")
+        mind.append(f"Gives `{with_names(other.theirs, loss.arrays)}`.")
     if other.class_axis != "-":
         mind.append(f"Classes are on axis {other.class_axis}.")
     return library, call, other.reduction, divisor, " ".join([*mind, other.note]).strip()

@@ -173,16 +173,18 @@ def check_gradient(loss, /, *inputs, **hyperparameters):
     ----------
     loss : a name in ``LOSSES``, a row of it, or your own ``(value, gradient)``: two functions of
         the same arguments, in operators, NumPy's functions or torch's, of which the gradient is
-        that of the sum of the values with respect to the first
+        that of the sum of the values with respect to the first, or a tuple of those with respect
+        to the first ones
     inputs : the prediction, in float64 and away from kinks, then the other arguments. Without any,
-        a loss of the book is checked at :func:`example_inputs`.
+        a loss of the book is checked at :func:`example_inputs`. Several arrays of which there is a
+        gradient are checked at once, as if they were one long prediction.
     hyperparameters : passed on
 
     Raises
     ------
     TypeError, ValueError
         If the prediction is no float64 array, an input is a masked array or a matrix, or the
-        gradient does not have the shape of the prediction.
+        gradient does not have the shape of the prediction, or there are too many of them.
 
     Examples
     --------
@@ -211,20 +213,28 @@ def check_gradient(loss, /, *inputs, **hyperparameters):
     else:
         value, gradient = loss
         name = value.__name__
-    prediction, *others = inputs
-    if not isinstance(prediction, np.ndarray) or prediction.dtype.newbyteorder("=") != np.float64:
-        got = getattr(prediction, "dtype", type(prediction).__name__)
-        raise TypeError(f"the prediction must be a NumPy array of dtype float64, got {got}")
-    prediction = _float64_copy(prediction, "the prediction")
-    others = [
+    first = _float64("the prediction", inputs[0])
+    rest = [
         plain(f"argument {place}", other) if isinstance(other, np.ndarray) else other
-        for place, other in enumerate(others, start=2)
+        for place, other in enumerate(inputs[1:], start=2)
     ]
-    claimed = plain("the gradient", gradient(prediction, *others, **hyperparameters))
-    same_shape("the gradient", claimed, "the prediction", prediction)
+    claimed = gradient(first, *rest, **hyperparameters)
+    claims = claimed if isinstance(claimed, tuple) else (claimed,)
+    if len(claims) > len(inputs):
+        raise ValueError(f"there are {len(claims)} gradients but only {len(inputs)} arguments")
+    several = [f"argument {place}" for place in range(1, len(claims) + 1)]
+    names = several if len(claims) > 1 else ["the prediction"]
+    moved = [first, *map(_float64, names[1:], rest)]
+    others = rest[len(claims) - 1 :]
+    gradients = []
+    for argument, called, one in zip(moved, names, claims, strict=True):
+        which = "the gradient" if len(claims) == 1 else f"the gradient of {called}"
+        gradients.append(same_shape(which, plain(which, one), called, argument))
+    prediction, apart = _joined(moved)
+    claimed, _ = _joined(gradients)
 
     def of_prediction(x):
-        return value(x, *others, **hyperparameters)
+        return value(*apart(x), *others, **hyperparameters)
 
     def of_tensor(x):
         import torch
@@ -234,10 +244,10 @@ def check_gradient(loss, /, *inputs, **hyperparameters):
         tensors = (
             torch.from_numpy(_for_torch(o)) if isinstance(o, np.ndarray) else o for o in others
         )
-        return value(x, *tensors, **hyperparameters)
+        return value(*apart(x), *tensors, **hyperparameters)
 
     def of_complex(x):
-        return formula(x, *others) if ours else of_prediction(x)
+        return formula(*apart(x), *others) if ours else of_prediction(x)
 
     differences = central_difference(of_prediction, prediction)
 
@@ -291,11 +301,12 @@ def example_inputs(loss, /, *, size=5, classes=4, seed=0):
     ----------
     loss : a name in ``LOSSES`` or a row of it
     size : int or tuple of int, the shape of the unreduced values
-    classes : int, the length of the class axis where there is one
+    classes : int, the length of the axis of classes, entries or pixels where there is one
 
     Returns
     -------
-    prediction, target : float64 arrays; class ids are integers
+    prediction, target, or what else the loss takes : float64 arrays; class ids are integers. A loss
+        whose values are those of whole arrays gets such arrays as `size` leaves room for.
 
     Examples
     --------
@@ -316,6 +327,29 @@ def _float64_copy(x, name="x"):
     if not np.isdtype(x.dtype, ("real floating", "integral")):
         raise TypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
     return np.array(x, np.float64, order="C")
+
+
+def _float64(name, array):
+    """A copy of what must be a float64 array."""
+    if not isinstance(array, np.ndarray) or array.dtype.newbyteorder("=") != np.float64:
+        got = getattr(array, "dtype", type(array).__name__)
+        raise TypeError(f"{name} must be a NumPy array of dtype float64, got {got}")
+    return _float64_copy(array, name)
+
+
+def _joined(arrays):
+    """Several arrays as one long one, and the function that takes it apart; one alone as it is."""
+    if len(arrays) == 1:
+        return arrays[0], lambda x: (x,)
+    ends = np.cumsum([array.size for array in arrays]).tolist()
+    shapes = [array.shape for array in arrays]
+
+    def apart(x):
+        starts = [0, *ends[:-1]]
+        parts = zip(starts, ends, shapes, strict=True)
+        return tuple(x[start:end].reshape(shape) for start, end, shape in parts)
+
+    return np.concatenate([array.ravel() for array in arrays]), apart
 
 
 def _for_torch(array):

@@ -55,7 +55,7 @@ class Loss:
 
     @property
     def prediction(self):
-        """The :class:`~lossbook.spaces.Space` of the prediction.
+        """The :class:`~lossbook.spaces.Space` of the prediction, or of the first one.
 
         >>> LOSSES["hinge"].prediction.name
         'score'
@@ -64,8 +64,27 @@ class Loss:
 
     @property
     def target(self):
-        """The :class:`~lossbook.spaces.Space` of the target."""
-        return self.function.spaces[1]
+        """The :class:`~lossbook.spaces.Space` of the target; None where all has a gradient."""
+        targets = self.function.spaces[self.gradients :]
+        return targets[0] if targets else None
+
+    @property
+    def gradients(self):
+        """By how many of its arrays, the first ones, the loss has a gradient.
+
+        >>> LOSSES["hinge"].gradients
+        1
+        """
+        return self.function.gradients
+
+    @cached_property
+    def arrays(self):
+        """The names of the arrays that the loss takes.
+
+        >>> LOSSES["hinge"].arrays
+        ('scores', 'labels')
+        """
+        return tuple(inspect.signature(self.function).parameters)[: len(self.function.spaces)]
 
     @cached_property
     def hyperparameters(self):
@@ -102,7 +121,10 @@ class Loss:
         return self._reduced(inputs, reduction, weights, hyperparameters, with_gradient=False)[0]
 
     def grad(self, *inputs, reduction="mean", weights=None, **hyperparameters):
-        """Gradient of the reduced loss, in the shape of the prediction."""
+        """Gradient of the reduced loss, in the shape of the prediction.
+
+        Where the loss has a gradient by several arrays, it is a tuple with one for each.
+        """
         return self._reduced(inputs, reduction, weights, hyperparameters, with_value=False)[1]
 
     def value_and_grad(self, *inputs, reduction="mean", weights=None, **hyperparameters):
@@ -141,6 +163,8 @@ class Loss:
     ):
         """The reduced value, the reduced gradient or both; None for the one that is not wanted."""
         self.refuse_unknown(hyperparameters)
+        if weights is not None and self.function.indivisible:
+            raise TypeError(f"{self.name} takes no weights: {self.function.indivisible}")
         arguments = self.function.arguments(*inputs, **hyperparameters)
         options = arguments.options
         reduction = Reduction(reduction, weights, arguments.shape, arguments.arrays[0])
@@ -155,7 +179,10 @@ class Loss:
                 gradient(*arrays, **options) if with_gradient else None,
             )
 
-        results = reduced_in_blocks(compute, arguments.arrays, arguments.shape, reduction)
+        in_one = self.gradients > 1 or bool(self.function.indivisible)
+        results = reduced_in_blocks(
+            compute, arguments.arrays, arguments.shape, reduction, in_one=in_one
+        )
         return tuple(r if r is None else arguments.narrowed(r) for r in results)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from array_api_compat import array_namespace, device, is_torch_array
 
 from lossbook.declaration import takes
-from lossbook.spaces import CLASS_ID, CLASS_ID_OR_ROW, CLASS_LOGITS, REAL, UNIT, rows_of
+from lossbook.spaces import CLASS_ID, CLASS_ID_OR_ROW, CLASS_LOGITS, POINT, REAL, UNIT, rows_of
 
 
 @takes(REAL)
@@ -192,6 +192,32 @@ def softmax_parts(x, /):
     shifted, is_largest, rest = around_maximum(x)
     p = xp.exp(shifted) / (1 + rest)
     return shifted - xp.log1p(rest), p, xp.where(is_largest, rest / (1 + rest), 1 - p)
+
+
+@takes(POINT)
+def length_and_direction(x, /):
+    r"""Euclidean length of each row, :math:`\lVert x \rVert`, and the unit vector along it.
+
+    The entries are divided by the largest before they are squared: the length neither over- nor
+    underflows unless it must. A row of 0 has the direction 0, which leads nowhere.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> length_and_direction(np.array([[3e200, 4e200], [0.0, 0.0]]))
+    (array([5.e+200, 0.e+000]), array([[0.6, 0.8],
+           [0. , 0. ]]))
+    """
+    xp = array_namespace(x)
+    largest = xp.max(xp.abs(x), axis=-1, keepdims=True)
+    is_zero, is_infinite = largest == 0, xp.isinf(largest)
+    unit = xp.where(is_zero | is_infinite, xp.ones_like(largest), largest)
+    infinite = xp.where(xp.isinf(x), xp.sign(x), xp.zeros_like(x))
+    scaled = xp.where(is_infinite, infinite, x / unit)
+    squares = xp.sum(scaled**2, axis=-1, keepdims=True)
+    # The root of 0 has an infinite slope, by which automatic differentiation would multiply.
+    root = xp.sqrt(xp.where(is_zero, xp.ones_like(squares), squares))
+    return xp.where(is_zero, largest, largest * root)[..., 0], scaled / root
 
 
 @takes(CLASS_LOGITS, CLASS_ID_OR_ROW, label_smoothing=UNIT)

@@ -20,7 +20,7 @@ from array_api_compat import array_namespace
 
 from lossbook import checks
 from lossbook.checks import silent
-from lossbook.declaration import settle
+from lossbook.declaration import on_each, settle
 from lossbook.numerics import label_rows
 from lossbook.spaces import CLASS_ID, FRACTION, UNIT, WEIGHT
 
@@ -132,8 +132,12 @@ class Reduction:
 
     def gradient(self, gradient, part=None):
         """The gradient of the reduced value, from that of the sum of the values."""
-        weighed = self.weighed(gradient, part)
-        return weighed if self.divisor is None else weighed / self.divisor
+
+        def reduced(gradient):
+            weighed = self.weighed(gradient, part)
+            return weighed if self.divisor is None else weighed / self.divisor
+
+        return on_each(reduced, gradient)
 
 
 @silent

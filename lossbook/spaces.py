@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -36,7 +36,7 @@ class Space:
         classifier's outputs cannot be read as it
     written : for a target, the function that makes it of class ids (N,) and those outputs
     refused : numbers that no array of this kind may hold
-    axes : how many trailing axes of the array make up one argument: 0, or 1 for a row of numbers
+    reach : the largest power of 10 in :meth:`magnitudes`
 
     Examples
     --------
@@ -56,9 +56,16 @@ class Space:
     read: Callable | None = None
     written: Callable | None = None
     refused: tuple = ()
-    axes: int = field(default=0, init=False)
+    reach: int = 30
 
     # Checking
+
+    def axes_of(self, array):
+        """How many trailing axes of an array make up what one value of the loss is computed of.
+
+        None of a number, the last of a row, all but the first of a mask, all of parameters.
+        """
+        return 0
 
     def form(self, name, array):
         """Check a prediction's dtype and shape, and return it."""
@@ -71,7 +78,7 @@ class Space:
         `axes` is how many trailing axes of `like` make up one prediction.
         """
         cast = checks.cast_like(name, array, like_name, like)
-        _check_shape(name, cast, self.axes, like_name, like, axes, "targets need")
+        _check_shape(name, cast, self.axes_of(like), like_name, like, axes, "targets need")
         return cast
 
     def signs(self, array, given, like):
@@ -94,7 +101,8 @@ class Space:
         """
         xp = array_namespace(array)
         above = array > self.high
-        fault = (array < self.low) | (array > self.high * (1 + 4 * _eps(array, given)))
+        slack = 4 * _eps(array, given) * max(abs(self.high), 1)
+        fault = (array < self.low) | (array > self.high + slack)
         rule = f"must lie in {checks.interval(self.low, self.high)}"
         checks.refuse_where(fault, name, rule, array)
         return xp.where(above, xp.full_like(array, self.high), array) if xp.any(above) else array
@@ -120,7 +128,7 @@ class Space:
 
     def magnitudes(self, rng, shape, classes=4):
         """Valid examples of every magnitude, 1e-30 to 1e30, or distance from the ends."""
-        size = 10 ** rng.uniform(-30, 30, shape)
+        size = 10 ** rng.uniform(-self.reach, self.reach, shape)
         if math.isinf(self.low):
             return rng.choice([-1.0, 1.0], shape) * size
         if math.isinf(self.high):
@@ -162,11 +170,93 @@ class OneOfTwo(Space):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parameters(Space):
+class Row(Space):
+    """A row of numbers on the last axis, of any length above 0: a point, or a sample.
+
+    Examples
+    --------
+    >>> POINT.checked("a", np.zeros((2, 0)))
+    Traceback (most recent call last):
+    ValueError: a must have at least 1 entry on the last axis, got shape (2, 0)
+    """
+
+    def axes_of(self, array):
+        """As for every space: the last one."""
+        return 1
+
+    def form(self, name, array):
+        """As for every space; there must be an entry."""
+        checks.real(name, array)
+        return _check_last_axis(name, array, 1, "entry", "entries")
+
+    def draw(self, rng, shape, classes=4):
+        """As for every space, in rows of `classes` numbers."""
+        return super().draw(rng, (*shape, classes))
+
+    def magnitudes(self, rng, shape, classes=4):
+        """As for every space, in rows of `classes` numbers."""
+        return super().magnitudes(rng, (*shape, classes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch(Row):
+    """Rows of which each is compared with all others of its batch, the axis before the last."""
+
+    def form(self, name, array):
+        """As for every space; there must be a batch."""
+        super().form(name, array)
+        if array.ndim < 2:
+            raise ValueError(
+                f"{name} must have a batch axis before the last one, got shape "
+                f"{tuple(array.shape)}"
+            )
+        return array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask(Row):
+    """Numbers for the pixels of an item: the first axis counts the items, all others pixels.
+
+    Examples
+    --------
+    >>> MASK.checked("probabilities", np.asarray(0.5))
+    Traceback (most recent call last):
+    ValueError: probabilities must have a first axis that counts the items, got shape ()
+    """
+
+    def axes_of(self, array):
+        """As for every space: all but the first."""
+        return array.ndim - 1
+
+    def form(self, name, array):
+        """As for every space; there must be an axis of items."""
+        checks.real(name, array)
+        if array.ndim == 0:
+            raise ValueError(
+                f"{name} must have a first axis that counts the items, got shape ()"
+            )
+        return array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole(Row):
+    """An array that has one value as a whole, such as the parameters of a network."""
+
+    def axes_of(self, array):
+        """As for every space: all."""
+        return array.ndim
+
+    def form(self, name, array):
+        """As for every space."""
+        checks.real(name, array)
+        return array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters(Row):
     """A row of a fixed length on the last axis: the parameters of a distribution."""
 
     length: int
-    axes: int = field(default=1, init=False)
 
     def form(self, name, array):
         """As for every space; the last axis must have the right length."""
@@ -180,15 +270,53 @@ class Parameters(Space):
 
     def draw(self, rng, shape, classes=4):
         """As for every space, with one more axis."""
-        return super().draw(rng, (*shape, self.length))
+        return super().draw(rng, shape, self.length)
 
     def magnitudes(self, rng, shape, classes=4):
         """As for every space, with one more axis."""
-        return super().magnitudes(rng, (*shape, self.length))
+        return super().magnitudes(rng, shape, self.length)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassRow(Space):
+class Box(Parameters):
+    """The corners of a box on the last axis, x1, y1, x2, y2, of which the second is not before.
+
+    Examples
+    --------
+    >>> BOX.checked("boxes", np.array([[0.0, 0.0, 1.0, -1.0]]))
+    Traceback (most recent call last):
+    ValueError: boxes must have x1 <= x2 and y1 <= y2, got the box [0.0, 0.0, 1.0, -1.0]
+    """
+
+    length: int = 4
+
+    def signs(self, array, given, like):
+        """As for every space."""
+        return [(array_namespace(array).min(_sides(array)), (0, math.inf))]
+
+    def refuse(self, name, array, given, like):
+        """As for every space; the box is shown whole."""
+        xp = array_namespace(array)
+        is_turned = xp.any(array[..., 2:] < array[..., :2], axis=-1)
+        if xp.any(is_turned):
+            first = int(xp.argmax(xp.astype(xp.reshape(is_turned, (-1,)), xp.int64)))
+            box = xp.reshape(array, (-1, 4))[first, :]
+            got = [float(box[n]) for n in range(4)]
+            raise ValueError(f"{name} must have x1 <= x2 and y1 <= y2, got the box {got}")
+        return array
+
+    def draw(self, rng, shape, classes=4):
+        """As for every space: boxes of which most overlap."""
+        corner, side = rng.normal(size=(*shape, 2)), rng.uniform(0.5, 3, (*shape, 2))
+        return np.concatenate([corner, corner + side], axis=-1)
+
+    def magnitudes(self, rng, shape, classes=4):
+        """As for every space."""
+        return _in_order(super().magnitudes(rng, shape))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassRow(Row):
     """A row of numbers on the last axis, one for each class.
 
     Attributes
@@ -205,7 +333,6 @@ class ClassRow(Space):
 
     least: int = 1
     sums_to_one: bool = False
-    axes: int = field(default=1, init=False)
 
     def form(self, name, array):
         """As for every space; there must be enough classes."""
@@ -233,16 +360,31 @@ class ClassRow(Space):
     def draw(self, rng, shape, classes=4):
         """As for every space, in rows of `classes` numbers."""
         if math.isinf(self.low):
-            return super().draw(rng, (*shape, classes))
+            return super().draw(rng, shape, classes)
         return 0.1 / classes + 0.9 * rng.dirichlet(np.ones(classes), shape)
 
     def magnitudes(self, rng, shape, classes=4):
         """As for every space, in rows of `classes` numbers."""
         if not self.sums_to_one:
-            return super().magnitudes(rng, (*shape, classes))
+            return super().magnitudes(rng, shape, classes)
         # Whole numbers of 2^-20, whose sums are exact in any dtype but the half types.
         cuts = np.sort(rng.integers(0, 2**20 + 1, (*shape, classes - 1)), axis=-1)
         return np.diff(cuts, axis=-1, prepend=0, append=2**20) / 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogClassRow(ClassRow):
+    """The logarithms of a row of probabilities, at most 0; minus infinity is that of 0."""
+
+    high: float = 0
+
+    def draw(self, rng, shape, classes=4):
+        """As for every space."""
+        return np.log(LABEL_ROW.draw(rng, shape, classes))
+
+    def magnitudes(self, rng, shape, classes=4):
+        """As for every space."""
+        return -np.abs(super().magnitudes(rng, shape, classes))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -366,6 +508,29 @@ range of float32
         return (*low, self.low - 0.5, *high, math.nan)
 
 
+@dataclass(frozen=True)
+class Flag:
+    """A hyperparameter that is True or False.
+
+    >>> Flag().checked("squared", 1)
+    Traceback (most recent call last):
+    TypeError: squared must be True or False, got 1
+    """
+
+    optional = False
+    refused = ()
+
+    def checked(self, name, value):
+        """The flag as a Python bool."""
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name} must be True or False, got {value!r}")
+        return bool(value)
+
+    def held(self, name, value, xp, dtype):
+        """As for a number: there is nothing that a dtype could not hold."""
+        return self.checked(name, value)
+
+
 @cache
 def _limits(xp, dtype):
     """The smallest and the largest positive number that a dtype holds."""
@@ -385,12 +550,27 @@ def _check_shape(name, array, axes, like_name, like, like_axes, need):
 
 
 def _check_classes(name, array, least):
+    return _check_last_axis(name, array, least, "class", "classes")
+
+
+def _check_last_axis(name, array, least, one, several):
     if array.ndim == 0 or array.shape[-1] < least:
         raise ValueError(
-            f"{name} must have at least {least} class{'es' if least > 1 else ''} "
+            f"{name} must have at least {least} {several if least > 1 else one} "
             f"on the last axis, got shape {tuple(array.shape)}"
         )
     return array
+
+
+def _sides(boxes):
+    """Width and height of each box."""
+    return boxes[..., 2:] - boxes[..., :2]
+
+
+def _in_order(corners):
+    """Boxes between any two corners each."""
+    pairs = np.sort(corners.reshape(*corners.shape[:-1], 2, 2), axis=-2)
+    return pairs.reshape(corners.shape)
 
 
 def _row_excess(array, given):
@@ -451,8 +631,17 @@ CLASS_PROBABILITIES = ClassRow(
 CLASS_LOGITS = ClassRow(name="class logits", read=_as_they_are)
 #: Class logits where the true class is compared with the others, so that there must be some.
 RIVAL_LOGITS = ClassRow(name="class logits", read=_as_they_are, least=2)
+LOG_PROBABILITIES = LogClassRow(name="log-probabilities", refused=(0.5, math.inf))
+SAMPLE = Row(name="sample of real numbers")
+POINT = Row(name="point")
+#: Numbers that are multiplied by each other: the square of the largest is still one of float32.
+POINTS = Batch(name="batch of points", reach=15)
+MASK = Mask(name="probability of each pixel", low=0, high=1, refused=(-1e-9, 1.5, math.inf))
+BOX = Box(name="box x1, y1, x2, y2")
+PARAMETERS = Whole(name="parameters")
 
 #: Targets.
+MASK_LABELS = Mask(name="label in [0, 1] of each pixel", low=0, high=1, refused=(1.5, -0.1))
 COUNT = Space(name="count", low=0, refused=(-1.0,))
 FRACTION = Space(name="label in [0, 1]", low=0, high=1, written=rows_of, refused=(1.5, -0.1))
 BIT = OneOfTwo(name="label 0 or 1", low=0, high=1, written=rows_of, refused=(0.5, -1.0, 2.0))
@@ -478,3 +667,4 @@ UNIT = Number(low=0, high=1)
 UNIT_ABOVE_0 = Number(low=0, high=1, open_low=True)
 INSIDE_UNIT = Number(low=0, high=1, open_low=True, open_high=True)
 UNIT_OR_NONE = Number(low=0, high=1, optional=True)
+FLAG = Flag()

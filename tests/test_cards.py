@@ -60,7 +60,7 @@ def is_unbounded(space):
 
 def sizes(loss, arrays):
     """Euclidean norm over the axes that the loss drops: one number a value."""
-    return np.linalg.norm(arrays, axis=-1) if loss.prediction.axes else np.abs(arrays)
+    return np.linalg.norm(arrays, axis=-1) if loss.prediction.axes_of(arrays) else np.abs(arrays)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -516,7 +516,8 @@ class TestNoiseModel:
 
 def totals_over_labels(loss, **options):
     """The sum over all labels of e to the minus loss, for a sure and for an even prediction."""
-    sure, even = ([4.0, 1.0, 0.0], [0.0, 0.0, 0.0]) if loss.prediction.axes else (3.0, 0.0)
+    is_row = loss.prediction.axes_of(np.zeros(1))
+    sure, even = ([4.0, 1.0, 0.0], [0.0, 0.0, 0.0]) if is_row else (3.0, 0.0)
     predictions = np.array([sure, even])
     if not is_unbounded(loss.prediction):
         predictions = softmax(10 * predictions)

@@ -3,7 +3,6 @@
 `make conventions` runs the rows of Keras and optax as well.
 """
 
-import inspect
 import re
 from dataclasses import fields, replace
 from pathlib import Path
@@ -201,8 +200,7 @@ class TestRosettaPage:
         text = rosetta(loss.family).text
         assert row.note in text
         if row.call != "-":
-            names = list(inspect.signature(loss.function).parameters)[:2]
-            assert f"`{with_names(row.call, *names)}`" in text
+            assert f"`{with_names(row.call, loss.arrays)}`" in text
             assert row.reduction in text
         if row.weights:
             assert f"`{row.weights}`" in text

@@ -100,7 +100,7 @@ class TestDeclarations:
     @every_loss
     def test_the_axes_that_a_loss_drops_are_those_of_its_prediction(self, loss):
         prediction, target = six(loss)
-        assert prediction.ndim - loss.function(prediction, target).ndim == loss.prediction.axes
+        assert prediction.ndim - loss.function(prediction, target).ndim == loss.prediction.axes_of(prediction)
 
     @pytest.mark.parametrize("function", [numerics.softplus, numerics.softmax, numerics.label_rows])
     def test_building_blocks_are_declared_too(self, function):
@@ -154,7 +154,7 @@ class TestReduced:
         p, t = six(loss)
         w = rng.uniform(0.5, 2, 6)
         by_example = w / w.sum() if reduction == "mean" else w
-        expected = loss.gradient(p, t) * by_example.reshape((6,) + (1,) * loss.prediction.axes)
+        expected = loss.gradient(p, t) * by_example.reshape((6,) + (1,) * loss.prediction.axes_of(p))
         got = loss.grad(p, t, reduction=reduction, weights=w)
         np.testing.assert_allclose(got, expected, rtol=ROUNDING)
 

@@ -41,9 +41,9 @@ def rng():
 
 def checked(space, array, like=None):
     """The array, checked as a target of predictions `like`, or of any that it would go with."""
-    of_rows = bool(space.axes) or isinstance(space, ClassId)
+    of_rows = bool(space.axes_of(array)) or isinstance(space, ClassId)
     if like is None:
-        like = np.zeros((*array.shape, CLASSES) if of_rows > space.axes else array.shape)
+        like = np.zeros((*array.shape, CLASSES) if of_rows > space.axes_of(array) else array.shape)
     return space.checked("x", array, "like", like, int(of_rows))
 
 
@@ -54,7 +54,7 @@ class TestExamples:
     def test_they_are_valid_and_of_the_right_shape(self, space, make, shape, rng):
         array = np.asarray(getattr(space, make)(rng, shape, CLASSES))
         assert array.shape[: len(shape)] == shape
-        assert array.ndim - len(shape) == space.axes
+        assert array.ndim - len(shape) == space.axes_of(array)
         assert array.dtype == (np.int64 if isinstance(space, ClassId) else np.float64)
         np.testing.assert_array_equal(checked(space, array), array)
 

@@ -32,8 +32,9 @@ CONVENTION_SOURCES = {
 class Convention:
     """How another library writes a loss.
 
-    `call`, `theirs` and `evidence` are Python expressions in the prediction ``p`` and the target
-    ``t``, arrays of the library that hold what they hold in this book, and in the usual modules:
+    `call`, `theirs` and `evidence` are Python expressions in the arrays of the loss, ``p``, ``t``
+    and ``u`` in this order (where there are two, the prediction and the target), which are arrays
+    of the library that hold what they hold in this book, and in the usual modules:
     ``torch`` and ``F`` (torch.nn.functional), ``keras``, ``sklearn``, ``jax``, ``jnp`` and
     ``optax``, ``np``, ``special`` (scipy.special) and ``math``.
 
@@ -83,14 +84,18 @@ class Convention:
         return f"{self.call.removesuffix(')')}, {self.weights})"
 
 
-def with_names(expression, prediction, target):
-    """An expression of a row as it is shown: ``p`` and ``t`` by the names of a loss's arguments.
+#: What the arrays of a loss are called in the expressions of a row, in their order.
+SHORT_NAMES = "ptu"
 
-    >>> with_names("F.huber_loss(p, t, delta=delta)", "prediction", "target")
+
+def with_names(expression, arrays):
+    """An expression of a row as it is shown: ``p`` and ``t`` by the names of a loss's arrays.
+
+    >>> with_names("F.huber_loss(p, t, delta=delta)", ("prediction", "target"))
     'F.huber_loss(prediction, target, delta=delta)'
     """
-    names = {"p": prediction, "t": target}
-    return re.sub(r"\b[pt]\b", lambda found: names[found[0]], expression)
+    names = dict(zip(SHORT_NAMES, arrays, strict=False))
+    return re.sub(r"\b[ptu]\b", lambda found: names.get(found[0], found[0]), expression)
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,11 @@ def as_torch(name, *, reduction="mean", **hyperparameters):
 class Criterion(torch.nn.Module):
     """A loss with its reduction and hyperparameters; call it as ``criterion(prediction, target)``.
 
-    An optional third argument, `weights`, has the shape of the unreduced values. The gradient with
-    respect to the prediction is the one derived in the book, not autograd's. It works under
-    ``torch.func.grad``, ``value_and_grad``, ``vjp``, ``jacrev`` and ``vmap``, in any order.
+    A loss of other arrays is called with those, as ``criterion(anchor, positive, negative)``. The
+    optional last argument, `weights`, has the shape of the unreduced values. The gradient with
+    respect to the prediction, or to each of several, is the one derived in the book, not autograd's.
+    It works under ``torch.func.grad``, ``value_and_grad``, ``vjp``, ``jacrev`` and ``vmap``, in any
+    order.
 
     Under ``torch.autocast`` a prediction of a half type is computed with in float32, and the result
     is float32, as with torch's own losses; the gradient arrives in the prediction's own type.
@@ -51,9 +53,11 @@ class Criterion(torch.nn.Module):
     Raises
     ------
     TypeError
-        If the prediction is no torch tensor.
+        If the prediction is no torch tensor, or if there are weights for a loss that takes none.
     ValueError
         If the target or the weights require a gradient: the book derives none with respect to them.
+        If a gradient is asked for and ``reduction="none"`` leaves several values, each of which
+        depends on the whole batch: the gradient that is derived is that of their sum.
     RuntimeError
         If a second derivative is asked for, or one in forward mode (``jvp``, ``jacfwd``).
 
@@ -72,86 +76,114 @@ class Criterion(torch.nn.Module):
         check_reduction(reduction)
         self.loss = loss
         self.options = {"reduction": reduction, **hyperparameters}
+        is_pair = len(loss.arrays) == 2 and loss.gradients == 1
+        self.names = ("prediction", "target") if is_pair else loss.arrays
 
-    def forward(self, prediction, target, weights=None):
-        if not isinstance(prediction, torch.Tensor):
-            raise TypeError(f"prediction must be a torch tensor, got {type(prediction).__name__}")
-        device = prediction.device.type
+    def forward(self, *arrays, **named):
+        if named or len(arrays) != len(self.names):
+            arrays, weights = self._bound(arrays, named)
+        else:
+            weights = None
+        for name, array in zip(self.names, arrays[: self.loss.gradients], strict=False):
+            if not isinstance(array, torch.Tensor):
+                raise TypeError(f"{name} must be a torch tensor, got {type(array).__name__}")
+        device = arrays[0].device.type
         if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
-            return _apply(prediction, target, weights, self)[0]
-        if prediction.dtype in (torch.float16, torch.bfloat16):
-            prediction = prediction.float()
+            return _apply(self, weights, arrays)[0]
+        arrays = [
+            a.float() if place < self.loss.gradients and a.dtype in _HALF else a
+            for place, a in enumerate(arrays)
+        ]
         with torch.autocast(device, enabled=False):
-            return _apply(prediction, target, weights, self)[0]
+            return _apply(self, weights, arrays)[0]
+
+    def _bound(self, arrays, named):
+        """The arrays and the weights of a call, by place or by name."""
+        kind, empty = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
+        places = [inspect.Parameter(name, kind) for name in self.names]
+        places.append(inspect.Parameter("weights", kind, default=None))
+        bound = inspect.Signature(places).bind(*arrays, **named)
+        bound.apply_defaults()
+        return bound.args[:-1], bound.args[-1]
 
     def __repr__(self):
         options = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
         return f"Criterion({self.loss.name}, {options})"
 
 
-def _apply(prediction, target, weights, criterion, with_gradient=False):
-    """The value, and the gradient where it is asked for or is going to be; else None."""
+_HALF = (torch.float16, torch.bfloat16)
+
+
+def _apply(criterion, weights, arrays, with_gradient=False):
+    """The value, and the gradients where they are asked for or are going to be."""
     if torch.is_grad_enabled():
-        for name, given in (("target", target), ("weights", weights)):
+        count = criterion.loss.gradients
+        of_data = zip((*criterion.names[count:], "weights"), (*arrays[count:], weights), strict=True)
+        for name, given in of_data:
             if isinstance(given, torch.Tensor) and given.requires_grad:
+                derived = " and ".join(criterion.names[:count])
                 raise ValueError(
                     f"{name} must not require a gradient, got one that does: there is a gradient "
-                    f"with respect to the prediction only; pass {name}.detach()"
+                    f"with respect to the {derived} only; pass {name}.detach()"
                 )
-        with_gradient = with_gradient or prediction.requires_grad
-    return _HandDerived.apply(prediction, target, weights, criterion, with_gradient)
+        with_gradient = with_gradient or any(array.requires_grad for array in arrays[:count])
+    return _HandDerived.apply(criterion, with_gradient, weights, *arrays)
 
 
 class _HandDerived(torch.autograd.Function):
-    """Forward computes value and gradient together; backward only multiplies."""
+    """Forward computes value and gradients together; backward only multiplies."""
 
     @staticmethod
-    def forward(prediction, target, weights, criterion, with_gradient):
+    def forward(criterion, with_gradient, weights, *arrays):
         loss, options = criterion.loss, criterion.options
-        if with_gradient:
-            return loss.value_and_grad(prediction, target, weights=weights, **options)
-        return loss.value(prediction, target, weights=weights, **options), None
+        if not with_gradient:
+            return (loss.value(*arrays, weights=weights, **options),)
+        value, gradient = loss.value_and_grad(*arrays, weights=weights, **options)
+        if value.ndim and loss.function.indivisible:
+            raise ValueError(
+                f"reduction must be 'mean' or 'sum' where {loss.name} is differentiated, got "
+                "'none': each value depends on the whole batch, and the derived gradient is that "
+                "of their sum"
+            )
+        return value, *(gradient if isinstance(gradient, tuple) else (gradient,))
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        prediction, gradient = inputs[0], output[1]
-        if gradient is not None:
-            # An output, because it is computed with the value; but none that has a gradient.
-            ctx.mark_non_differentiable(gradient)
+        arrays, gradients = inputs[3:], output[1:]
+        ctx.others = len(arrays) - len(gradients)
+        if gradients:
+            # Outputs, because they are computed with the value; but none that has a gradient.
+            ctx.mark_non_differentiable(*gradients)
             ctx.set_materialize_grads(False)
-            ctx.save_for_backward(prediction, gradient)
+            ctx.save_for_backward(*arrays[: len(gradients)], *gradients)
 
     @staticmethod
-    def vmap(info, in_dims, prediction, target, weights, criterion, with_gradient):
+    def vmap(info, in_dims, criterion, with_gradient, weights, *arrays):
         count = info.batch_size
         if count == 0:
-            raise ValueError("prediction must hold at least one example under vmap, got none")
-        examples = zip(
-            *(
-                count * [None] if array is None else _in_front(array, axis, count)
-                for array, axis in zip((prediction, target, weights), in_dims[:3], strict=True)
-            ),
-            strict=True,
+            name = criterion.names[0]
+            raise ValueError(f"{name} must hold at least one example under vmap, got none")
+        weights, *examples = (
+            count * [None] if array is None else _in_front(array, axis, count)
+            for array, axis in zip((weights, *arrays), in_dims[2:], strict=True)
         )
         # A loss looks at the values that it is given: only those of a single example can be seen.
-        results = [_apply(*example, criterion, with_gradient) for example in examples]
-        values, gradients = zip(*results, strict=True)
-        if with_gradient:
-            return (torch.stack(values), torch.stack(gradients)), (0, 0)
-        return (torch.stack(values), None), (0, None)
+        results = [
+            _apply(criterion, *example, with_gradient)
+            for example in zip(weights, zip(*examples, strict=True), strict=True)
+        ]
+        stacked = tuple(map(torch.stack, zip(*results, strict=True)))
+        return stacked, (0,) * len(stacked)
 
     @staticmethod
-    def backward(ctx, upstream, _):
-        prediction, gradient = ctx.saved_tensors
+    def backward(ctx, upstream, *_):
+        half = len(ctx.saved_tensors) // 2
+        arrays, gradients = ctx.saved_tensors[:half], ctx.saved_tensors[half:]
         if torch.is_grad_enabled():
-            gradient = _NotTwice.apply(gradient, prediction)
-        if _is_one(upstream):
-            return gradient, None, None, None, None
-        # An unreduced loss hands back one number per value; the class axis has still to be matched.
-        missing = gradient.ndim - upstream.ndim
-        if missing and upstream.ndim:
-            upstream = upstream.reshape(upstream.shape + (1,) * missing)
-        return upstream * gradient, None, None, None, None
+            gradients = map(_NotTwice.apply, gradients, arrays)
+        if not _is_one(upstream):
+            gradients = (_each_times(upstream, gradient) for gradient in gradients)
+        return None, None, None, *gradients, *(ctx.others * [None])
 
     @staticmethod
     def jvp(ctx, *tangents):
@@ -159,6 +191,15 @@ class _HandDerived(torch.autograd.Function):
             "as_torch gives no derivative in forward mode (jvp, jacfwd); "
             "use backward(), torch.func.grad or torch.func.jacrev"
         )
+
+
+def _each_times(upstream, gradient):
+    """A gradient times what comes from above: one number, or one for each unreduced value."""
+    missing = gradient.ndim - upstream.ndim
+    if missing and upstream.ndim:
+        # The axes of a row, of which the values have none, have still to be matched.
+        upstream = upstream.reshape(upstream.shape + (1,) * missing)
+    return upstream * gradient
 
 
 # torch asks for the signature at each call, and finding it out takes as long as a small loss.

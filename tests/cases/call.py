@@ -77,7 +77,7 @@ def example(space, rng):
     if array.dtype.kind == "i":
         return array
     low, high = (0, 1) if space.high == 1 and space.low == 0 else (space.low, 4)
-    margin = 1 / 16 if space is PROBABILITY or space.axes else 0
+    margin = 1 / 16 if space is PROBABILITY or space.axes_of(array) else 0
     return np.clip(np.round(16 * array) / 16, max(low, -4) + margin, high - margin)
 
 
@@ -138,7 +138,7 @@ def criterion(name, backward):
 def of_loss(row):
     """A loss's functions, its methods and its criterion."""
     refused = f"{next(iter(inspect.signature(row.function).parameters))} must"
-    scalar = refused if row.prediction.axes else None
+    scalar = refused if row.prediction.axes_of(np.zeros(1)) else None
     for function in (row.function, row.gradient):
         yield declared(function.__name__, function, rows=True, scalar=scalar)
     for reduced in ("value", "grad", "value_and_grad"):

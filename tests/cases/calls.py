@@ -296,7 +296,7 @@ WITH_SPACES = [
         name,
         function,
         rows=True,
-        scalar="must have at least" if function.spaces[0].axes else None,
+        scalar="must have at least" if function.spaces[0].axes_of(np.zeros(1)) else None,
         nan={"logits": "free"} if name == "label_rows" else {},  # they are there for their shape
     )
     for name, function in public(numerics)

@@ -64,7 +64,7 @@ def far_apart(space, rng, count):
     if math.isinf(space.high) and not isinstance(space, ClassId):
         return space.draw(rng, (count,), CLASSES)
     rows = space.written(rng.integers(0, CLASSES, count), np.zeros((count, CLASSES)))
-    return rows if space.axes or rows.ndim == 1 else rows[:, 0]
+    return rows if space.axes_of(rows) or rows.ndim == 1 else rows[:, 0]
 
 
 def corners(case):
