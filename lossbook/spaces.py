@@ -205,9 +205,9 @@ class Batch(Row):
     def form(self, name, array):
         """As for every space; there must be a batch."""
         super().form(name, array)
-        if array.ndim < 2:
+        if array.ndim < 2 or not array.shape[-2]:
             raise ValueError(
-                f"{name} must have a batch axis before the last one, got shape "
+                f"{name} must have a batch of at least 1 point before the last axis, got shape "
                 f"{tuple(array.shape)}"
             )
         return array

@@ -21,8 +21,9 @@ import numpy as np
 
 from lossbook import LOSSES
 from lossbook.cards import PADDING, Convention
+from lossbook.cards.convention import SHORT_NAMES
 from lossbook.loss import Loss
-from lossbook.spaces import FRACTION, LABEL_ROW, rows_of
+from lossbook.spaces import FRACTION, LABEL_ROW, Number, rows_of
 
 EXAMPLES, CLASSES = 12, 4
 
@@ -46,6 +47,7 @@ ARRAY = {
 REDUCTIONS = {
     "none": lambda values: values,
     "mean": np.mean,
+    "sum": np.sum,
     "sum_over_batch_size": np.mean,
     "last axis, then sum_over_batch_size": np.mean,
 }
@@ -137,19 +139,19 @@ HELPERS = {helper.__name__: helper for helper in (close, refuses, warned, silent
 
 
 def drawn(loss, shape):
-    """Predictions and targets of a loss; labels are hard, since several libraries take no others.
+    """The arrays that a loss takes; labels are hard, since several libraries take no others.
 
-    The first prediction is 0 where it may be, which is where the perceptron loss has its kink.
+    The first score is 0, which is where the perceptron loss has its kink.
     """
     rng = np.random.default_rng(0)
-    p, t = (space.draw(rng, shape, CLASSES) for space in (loss.prediction, loss.target))
-    if np.isneginf(loss.prediction.low):
+    p, *others = (space.draw(rng, shape, CLASSES) for space in loss.function.spaces)
+    if loss.family == "margin":
         p.flat[0] = 0.0
     if loss.target is FRACTION:
-        t = np.round(t)
+        others = map(np.round, others)
     elif loss.target is LABEL_ROW:
-        t = rows_of(t.argmax(axis=-1), t)
-    return p, t
+        others = (rows_of(t.argmax(axis=-1), t) for t in others)
+    return p, *others
 
 
 def hyperparameters(loss, expression):
@@ -160,7 +162,7 @@ def hyperparameters(loss, expression):
     return {
         name: number.low + 0.375
         for name, number in loss.function.numbers.items()
-        if name in names_in(expression)
+        if name in names_in(expression) and isinstance(number, Number)
     }
 
 
@@ -205,19 +207,21 @@ class Trial:
         function = ast.unparse(ast.parse(self.row.call, mode="eval").body.func)
         return list(inspect.signature(evaluate(function, **self.options)).parameters)
 
-    def ours(self, p, t, **options):
+    def ours(self, *data, **options):
         """What the call must give for each example, according to the row."""
-        values = self.stated(self.loss.function(p, t, **options), p, t)
+        values = self.stated(self.loss.function(*data, **options), *data)
         return values.mean(axis=-1) if len(self.shape) == 2 else values
 
-    def stated(self, ours, p, t):
+    def stated(self, ours, *data):
         """What the row says theirs is where this book has `ours`."""
-        return evaluate(self.row.theirs, ours=ours, p=p, t=t, K=CLASSES)
+        arrays = dict(zip(SHORT_NAMES, data, strict=False))
+        return evaluate(self.row.theirs, ours=ours, K=CLASSES, **arrays)
 
-    def theirs(self, expression, p, t, w=WEIGHTS, **names):
+    def theirs(self, expression, *data, w=WEIGHTS, **names):
         """What an expression of the row gives, the arrays made theirs."""
         array = evaluate(ARRAY[self.row.library])
-        arrays = {"p": p, "t": t, "w": w, "class_weights": CLASS_WEIGHTS}
+        arrays = dict(zip(SHORT_NAMES, data, strict=False))
+        arrays |= {"w": w, "class_weights": CLASS_WEIGHTS}
         arrays = {name: array(value.copy()) for name, value in arrays.items()}
         return evaluate(expression, **arrays, **names)
 
@@ -228,15 +232,17 @@ class Trial:
         """What the call gives for one example: alone, or where a metric must see every label, with
         a weight of 0 for the others.
         """
-        p, t = self.data
+        if self.loss.function.indivisible:
+            return None  # There is no single example: `reduction` compares all values.
+        data = self.data
         if self.row.library == "scikit-learn":
             call = self.row.weighted_call
-            single = [self.theirs(call, p, t, w, **self.options) for w in np.eye(EXAMPLES)]
+            single = [self.theirs(call, *data, w=w, **self.options) for w in np.eye(EXAMPLES)]
         else:
-            examples = [(p[i : i + 1], t[i : i + 1]) for i in range(EXAMPLES)]
+            examples = [[array[i : i + 1] for array in data] for i in range(EXAMPLES)]
             single = [self.theirs(self.row.call, *one, **self.options) for one in examples]
         values = np.stack(list(map(np.asarray, single))).reshape(EXAMPLES)
-        return self.differ("the value of an example", values, self.ours(p, t, **self.options))
+        return self.differ("the value of an example", values, self.ours(*data, **self.options))
 
     def reduction(self):
         theirs = self.theirs(self.row.call, *self.data, **self.options)
@@ -355,7 +361,11 @@ def jit_problems(loss):
 
     found = []
     data = drawn(loss, (EXAMPLES,))
-    options = {name: number.low + 0.375 for name, number in loss.function.numbers.items()}
+    options = {
+        name: number.low + 0.375
+        for name, number in loss.function.numbers.items()
+        if isinstance(number, Number)
+    }
     for name in ("function", "gradient", "joint"):
         function = getattr(loss, name)
         if function is None:

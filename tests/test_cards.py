@@ -10,7 +10,7 @@ import pytest
 from cases.binary import FOCAL as FOCAL_BINARY
 from cases.binary import focal_label_probabilities
 from cases.claims import FAILURES, ROUNDING, STABLE, expected_loss
-from cases.inputs import CLASSES, far_apart
+from cases.inputs import CLASSES, OF_NUMBERS, each, far_apart, in_rows, shape_of
 from cases.multiclass import FOCAL as FOCAL_MULTICLASS
 from cases.regression import ALIKE, SEEN
 from cases.table import CASES
@@ -18,8 +18,8 @@ from scipy import optimize, stats
 
 from lossbook import LOSSES
 from lossbook.cards import CARDS
-from lossbook.numerics import softmax
-from lossbook.spaces import REAL, ClassRow
+from lossbook.numerics import log_softmax, softmax
+from lossbook.spaces import REAL, Box, ClassRow, LogClassRow, Mask, Whole
 
 TEXTS = ("minimiser", "noise_model", "convexity", "lipschitz", "kinks", "stable_form", "failure")
 
@@ -45,7 +45,28 @@ def rng():
 
 
 def drawn(space, rng, count):
-    return space.draw(rng, (count,), CLASSES)
+    return space.draw(rng, shape_of(space, count), CLASSES)
+
+
+def predictions(loss, rng, count, draw=drawn):
+    """What the loss has a gradient by: a tuple of arrays of examples along the first axis."""
+    return tuple(draw(space, rng, count) for space in loss.function.spaces[: loss.gradients])
+
+
+def targets_of(loss, rng, count):
+    """What else it takes."""
+    return tuple(far_apart(space, rng, count) for space in loss.function.spaces[loss.gradients :])
+
+
+def values(loss, *arrays, **options):
+    """One value for each example: the sum over a batch."""
+    found = each(loss, loss.function)(*arrays, **options)
+    return found.reshape(len(arrays[0]), -1).sum(axis=-1)
+
+
+def rows_of_slopes(loss, *arrays, **options):
+    """All slopes of each example."""
+    return in_rows(each(loss, loss.gradient)(*arrays, **options))
 
 
 def far_out(space, rng, count):
@@ -59,8 +80,11 @@ def is_unbounded(space):
 
 
 def sizes(loss, arrays):
-    """Euclidean norm over the axes that the loss drops: one number a value."""
-    return np.linalg.norm(arrays, axis=-1) if loss.prediction.axes_of(arrays) else np.abs(arrays)
+    """One number for each example: the Euclidean norm of all its slopes, or of all predictions.
+
+    Of masks, whose cards speak of the sum of absolute changes, it is the largest slope.
+    """
+    return np.linalg.norm(in_rows(arrays), np.inf if isinstance(loss.prediction, Mask) else 2, axis=-1)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -116,20 +140,44 @@ def neighbours(space, prediction, rng):
             if isinstance(space, ClassRow) and not is_unbounded(space):
                 step = step - step.mean()
             moved = prediction + step
-            if np.all((space.low < moved) & (moved < space.high)):
+            if isinstance(space, Mask):
+                yield np.clip(moved, 0, 1)
+            elif isinstance(space, LogClassRow):
+                yield log_softmax(moved)
+            elif isinstance(space, Box):
+                yield np.concatenate([np.minimum(*np.split(moved, 2)), np.maximum(*np.split(moved, 2))])
+            elif np.all((space.low < moved) & (moved < space.high)):
                 yield moved
 
 
 class TestMinimiser:
-    @every_loss
+    @of_losses([loss for loss in TOLD if CASES[loss.name].minimum])
     def test_no_neighbour_does_better(self, loss, rng):
         claim = CASES[loss.name].minimum
         population = claim.targets, claim.probabilities, claim.options
         least = expected_loss(loss, claim.at, *population)
         around = neighbours(loss.prediction, claim.at, rng)
+        if isinstance(claim.at, tuple):
+            around = map(tuple, around)
         others = [expected_loss(loss, prediction, *population) for prediction in around]
         assert len(others) > 50
         assert min(others) >= least - ROUNDING
+
+    def test_info_nce_falls_without_end(self):
+        assert [name for name, case in CASES.items() if case.minimum is None] == ["info_nce"]
+        for scale in (1.0, 2.0, 4.0):
+            less, more = (
+                LOSSES["info_nce"].value(factor * np.eye(3), np.eye(3), temperature=1.0)
+                for factor in (scale, scale + 0.1)
+            )
+            assert 0 < more < less
+
+    def test_any_points_that_keep_their_margin_cost_nothing(self):
+        far = np.array([[0.0, 0.0]]), np.array([[0.0, 1.0]]), np.array([[30.0, -2.0]])
+        assert LOSSES["contrastive"].value(far[0], far[1], np.zeros(1)) == 0
+        assert LOSSES["contrastive"].value(far[0], far[2], np.zeros(1)) == 0
+        for squared in (True, False):
+            assert LOSSES["triplet"].value(*far, squared=squared) == 0
 
     @pytest.mark.parametrize("name", ["huber", "smooth_l1"])
     # The minimum is flat: a search finds it to about the root of the precision of float64.
@@ -282,15 +330,17 @@ def chord_gaps(loss, rng, count=4000, **hyperparameters):
 
     Half of the chords between rows shift all logits alike, or swap two probabilities.
     """
-    a, b = (drawn(loss.prediction, rng, count) for _ in range(2))
+    a, b = (predictions(loss, rng, count) for _ in range(2))
     half = count // 2
     if isinstance(loss.prediction, ClassRow):
-        shifted = a[:half] + rng.normal(0, 3, (half, 1))
-        b[:half] = shifted if is_unbounded(loss.prediction) else a[:half, [0, 2, 1]]
-    targets = far_apart(loss.target, rng, count)
-    ends = [loss.function(p, targets, **hyperparameters) for p in (a, b)]
-    middle = loss.function((a + b) / 2, targets, **hyperparameters)
-    apart = sizes(loss, a - b) > 0.1
+        shifted = a[0][:half] + rng.normal(0, 3, (half, 1))
+        is_shifted = is_unbounded(loss.prediction) and loss.prediction.high == np.inf
+        b[0][:half] = shifted if is_shifted else a[0][:half, [0, 2, 1]]
+    targets = targets_of(loss, rng, count)
+    ends = [values(loss, *p, *targets, **hyperparameters) for p in (a, b)]
+    between = tuple((x + y) / 2 for x, y in zip(a, b, strict=True))
+    middle = values(loss, *between, *targets, **hyperparameters)
+    apart = sizes(loss, tuple(x - y for x, y in zip(a, b, strict=True))) > 0.1
     return (sum(ends) / 2 - middle)[apart], (sum(map(np.abs, ends)) + 1)[apart]
 
 
@@ -370,11 +420,13 @@ class TestConvexity:
 def slopes(loss, rng, options, count=20_000):
     """Sizes of gradients, and of their differences per distance, from moderate to far out."""
     space = loss.prediction
-    a = np.concatenate([drawn(space, rng, count), far_out(space, rng, count)])
-    targets = far_apart(loss.target, rng, 2 * count)
-    b = np.clip(a + 1e-2 * rng.normal(size=a.shape), space.low, space.high)
-    at_a, at_b = (loss.gradient(p, targets, **options) for p in (a, b))
-    apart = sizes(loss, b - a)
+    count = count // 10 if isinstance(space, Whole) else count
+    near, far = (predictions(loss, rng, count, draw) for draw in (drawn, far_out))
+    a = tuple(map(np.concatenate, zip(near, far, strict=True)))
+    targets = targets_of(loss, rng, 2 * count)
+    b = tuple(np.clip(x + 1e-2 * rng.normal(size=x.shape), space.low, space.high) for x in a)
+    at_a, at_b = (rows_of_slopes(loss, *p, *targets, **options) for p in (a, b))
+    apart = sizes(loss, tuple(y - x for x, y in zip(a, b, strict=True)))
     moved = apart > 1e-4
     return sizes(loss, at_a), sizes(loss, at_b - at_a)[moved] / apart[moved]
 
@@ -390,7 +442,10 @@ class TestLipschitz:
     def test_constant_of_the_value_holds_and_is_the_least(self, loss, rng):
         constants = CASES[loss.name].lipschitz
         constant, steepest = constants.value, slopes(loss, rng, constants.options)[0].max()
-        if constant is None:
+        if constant is None and isinstance(loss.prediction, Box):
+            small = 1e-3 * np.array([[0.0, 0.0, 1.0, 1.0]])
+            assert sizes(loss, loss.gradient(small, small / 2)) > 50
+        elif constant is None:
             assert steepest > 50
         else:
             # Sampling comes within 2 % of the supremum, which may be a limit.
@@ -427,14 +482,28 @@ class TestKinks:
 
     @every_loss
     def test_gradient_jumps_exactly_where_there_is_a_kink(self, loss, rng):
-        points, targets = drawn(loss.prediction, rng, 2000), far_apart(loss.target, rng, 2000)
+        points, targets = predictions(loss, rng, 2000), targets_of(loss, rng, 2000)
+        options = {"margin": 1.0} if loss.name == "triplet" else {}
         if is_unbounded(loss.prediction):
             # Multiples of one half hit residuals of 0 and 1, margins of 0 and 1, and ties.
-            points = np.round(2 * points) / 2
-        if loss.target is REAL:
-            targets = np.round(targets)
-        step = 1e-9 * rng.choice([-1.0, 1.0], points.shape)
-        ahead, behind = (loss.gradient(points + sign * step, targets) for sign in (1, -1))
+            points = tuple(np.round(2 * array) / 2 for array in points)
+            # And some points are equal.
+            for other in points[1:2]:
+                other[:50] = points[0][:50]
+        if loss.target is REAL or loss.family not in OF_NUMBERS:
+            targets = tuple(np.round(array) for array in targets)
+        if isinstance(loss.prediction, LogClassRow):
+            points, targets = predictions(loss, rng, 2000), targets_of(loss, rng, 2000)
+        steps = [1e-9 * rng.choice([-1.0, 1.0], array.shape) for array in points]
+        ahead, behind = (
+            rows_of_slopes(
+                loss,
+                *(x + sign * step for x, step in zip(points, steps, strict=True)),
+                *targets,
+                **options,
+            )
+            for sign in (1, -1)
+        )
         jumps = sizes(loss, ahead - behind) / (1 + sizes(loss, ahead) ** 2)
         # A smooth gradient changes by its slope, here at most 1e4, times 2e-9; a kink's jump stays.
         assert np.any(jumps > 0.1) == (not loss.card.kinks.startswith("None"))
@@ -462,8 +531,8 @@ class TestKinks:
 class TestNoiseModel:
     @of_losses([loss for loss in TOLD if CASES[loss.name].density])
     def test_loss_is_the_negative_log_likelihood_up_to_a_constant(self, loss):
-        prediction, target, log_density = CASES[loss.name].density()
-        rest = loss.function(prediction, target) + log_density
+        *arrays, log_density = CASES[loss.name].density()
+        rest = each(loss, loss.function)(*arrays) + log_density
         # The densities go through an exponential and a logarithm of numbers down to 1e-35.
         assert np.ptp(rest) < 1e-10
 
@@ -476,7 +545,14 @@ class TestNoiseModel:
         assert np.ptp((values + stats.norm(0, np.sqrt(variance)).logpdf(r))[middle]) < ROUNDING
         assert np.ptp(np.diff(values[tail])) < ROUNDING
 
-    @losses_where("noise_model", "None")
+    def test_no_density_where_a_loss_stops_growing(self):
+        far = 1e6 * np.eye(2)
+        assert not LOSSES["contrastive"].function(far, -far, np.zeros(2)).any()
+        assert not LOSSES["triplet"].function(far, far, -far).any()
+        far_apart_boxes = np.array([[0.0, 0.0, 1.0, 1.0]]), np.array([[1e9, 1e9, 1e9 + 1, 1e9 + 1]])
+        assert LOSSES["giou"].function(*far_apart_boxes) <= 2
+
+    @of_losses([loss for loss in TOLD if "does not sum to a constant" in loss.card.noise_model])
     def test_no_label_distribution_where_there_is_none(self, loss):
         assert abs(np.diff(totals_over_labels(loss))) > 0.01
 
@@ -534,11 +610,12 @@ class TestStableForm:
     def test_formula_as_typed_fails_where_the_stable_form_holds(self, loss):
         naive, examples = STABLE[loss.name]
         assert loss.card.stable_form.startswith("As it stands") == (naive is None)
-        for prediction, target in examples:
-            arrays = np.array(prediction), np.array(target)
-            exact = exact_value(loss, prediction, target)
+        for example in examples:
+            arrays = tuple(map(np.array, example))
+            exact = exact_value(loss, example)
             with np.errstate(all="ignore", over="raise"):
-                ours = loss.function.unchecked(*(array[None] for array in arrays))[0]
+                function = each(loss, loss.function.unchecked)
+                ours = function(*(array[None] for array in arrays)).sum()
             # Exponents near 700 are known to 1e-13 only, as any float64 of that size is.
             assert ours == pytest.approx(exact, rel=1e-12, abs=0)
             assert naive is None or fails(naive, arrays, exact)
@@ -557,15 +634,16 @@ class TestStableForm:
         assert slopes[0] == pytest.approx(np.exp(-40.0) * np.array([-1, 1]), rel=1e-12)
 
 
-def exact_value(loss, prediction, target):
+def exact_value(loss, example):
     """The loss of one example at 50 digits, by its case."""
     with mp.workdps(50):
-        pair = (as_exact(prediction), target if isinstance(target, int) else as_exact(target))
-        return float(mp.fsum(CASES[loss.name].value(*pair, **loss.hyperparameters)))
+        numbers = [x if isinstance(x, int) else as_exact(x) for x in example]
+        terms = CASES[loss.name].value(*numbers, **loss.hyperparameters)
+        return float(mp.fsum(x for term in terms for x in (term if isinstance(term, list) else [term])))
 
 
 def as_exact(number):
-    return [mp.mpf(n) for n in number] if isinstance(number, list) else mp.mpf(number)
+    return list(map(as_exact, number)) if isinstance(number, list) else mp.mpf(number)
 
 
 def fails(naive, arrays, exact):

@@ -34,6 +34,7 @@ PADDING_RUN_HERE = [row for row in PADDING if row.library in ("PyTorch", "scikit
 # What the trials of a call show without more evidence, or why nothing can show it.
 NOTES_WITHOUT_EVIDENCE = {
     "No metric or estimator offers it.": "that there is none was looked up, and cannot be run",
+    "No loss offers it.": "that there is none was looked up in its source, and cannot be run",
     "Only from logits.": "the call is made of the one function that there is",
     "It takes only logits. The two are equal where rows sum to 1.": "the data's rows do",
     "Takes labels of 0 and 1.": "the call passes such labels",
@@ -136,7 +137,7 @@ class TestTable:
 
     @cases(ROWS)
     def test_expressions_use_no_other_names(self, loss, row):
-        data = {"p", "t", "len", "range", *conventions.MODULES}
+        data = {*conventions.SHORT_NAMES[: len(loss.arrays)], "len", "range", *conventions.MODULES}
         weights = {"w", "class_weights"}
         allowed = {row.theirs: data | {"ours", "K"}}
         if row.call != "-":

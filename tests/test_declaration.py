@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from cases.inputs import parts
 from cases.table import CASES
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -44,19 +45,23 @@ def counting(space, counter, argument):
 
 def counted(loss, counter):
     """The same loss, of which every check of an argument is counted."""
-    names = ("prediction", "target")
-    spaces = [counting(s, counter, n) for s, n in zip(loss.function.spaces, names, strict=True)]
-    declare = takes(*spaces, **loss.function.numbers)
+    pairs = zip(loss.function.spaces, loss.arrays, strict=True)
+    spaces = [counting(space, counter, name) for space, name in pairs]
+    declare = takes(
+        *spaces,
+        gradients=loss.gradients,
+        indivisible=loss.function.indivisible,
+        **loss.function.numbers,
+    )
     functions = (declare(f.unchecked) for f in (loss.function, loss.gradient))
     return dataclasses.replace(loss, **dict(zip(("function", "gradient"), functions, strict=True)))
 
 
-ONCE = {
-    ("prediction", "form"): 1,
-    ("prediction", "signs"): 1,
-    ("target", "form_like"): 1,
-    ("target", "signs"): 1,
-}
+def once(loss):
+    """Each check of each argument once: of what has a gradient `form`, of what follows the rest."""
+    forms = [(name, "form") for name in loss.arrays[: loss.gradients]]
+    forms += [(name, "form_like") for name in loss.arrays[1:]]
+    return dict.fromkeys(forms + [(name, "signs") for name in loss.arrays], 1)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -64,16 +69,16 @@ ONCE = {
 def test_a_method_checks_each_argument_once(name, method):
     counter = Counter()
     getattr(counted(LOSSES[name], counter), method)(*example_inputs(name))
-    assert counter == ONCE
+    assert counter == once(LOSSES[name])
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_criterion_checks_each_argument_once_forth_and_back(name, monkeypatch):
     counter = Counter()
     monkeypatch.setitem(LOSSES, name, counted(LOSSES[name], counter))
-    prediction, target = tensors(name)
-    as_torch(name)(prediction.requires_grad_(), target).backward()
-    assert counter == ONCE
+    first, *others = tensors(name)
+    as_torch(name)(first.requires_grad_(), *others).backward()
+    assert counter == once(LOSSES[name])
 
 
 # The device is asked once
@@ -99,20 +104,26 @@ def test_questions_are_counted():
     assert questions.count == 3
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    ("name", "weighted"),
+    [
+        (name, weighted)
+        for name, row in LOSSES.items()
+        for weighted in (False, *([] if row.function.indivisible else [True]))
+    ],
+)
 def test_a_call_asks_the_device_once_at_most(name, weighted, monkeypatch):
     # As if the tensors were on a device: there each question is a wait.
     monkeypatch.setattr(checks, "is_near", lambda array: False)
-    prediction, target = tensors(name)
-    weights = torch.ones(5, dtype=prediction.dtype) if weighted else None
+    first, *others = tensors(name)
+    weights = torch.ones(5, dtype=first.dtype) if weighted else None
     row, criterion = LOSSES[name], as_torch(name)
     for call in (row.value, row.grad, row.value_and_grad, criterion):
         with Questions() as questions:
-            call(prediction, target, weights=weights)
+            call(first, *others, weights=weights)
         assert questions.count <= 1
     with Questions() as questions:
-        criterion(prediction.requires_grad_(), target, weights).backward()
+        criterion(first.requires_grad_(), *others, weights).backward()
     assert questions.count <= 1
 
 
@@ -139,8 +150,7 @@ def test_what_is_below_a_declaration_can_be_compiled_whole(name, form):
         torch._dynamo.reset()
         compiled = torch.compile(plain, fullgraph=True, backend="eager")
         expected, got = plain(*inputs, **options), compiled(*inputs, **options)
-        pairs = zip(expected, got, strict=True) if form == "joint" else [(expected, got)]
-        for one, other in pairs:
+        for one, other in zip(parts(expected), parts(got), strict=True):
             assert torch.equal(one, other)
 
 

@@ -185,7 +185,7 @@ def sizes(call):
         yield "0-d", partial(check_rows, call, rows, 0)
     else:
         yield "0-d", partial(check_told, call, flat_first, call.scalar)
-    if call.rows and call.scalar is not None:
+    if call.rows and call.alone and call.scalar is not None:
         yield "a row alone", partial(check_rows, call, rows, 0)
 
 
@@ -253,6 +253,7 @@ def values(call):
 NUMBERS = {
     int: [np.int8, np.uint8, np.int16, np.uint16, np.int64, np.uint64],
     float: [np.float16, np.float32, np.float64],
+    bool: [np.bool_],
 }
 
 

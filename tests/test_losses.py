@@ -16,12 +16,22 @@ import pytest
 import torch
 from cases.case import Case
 from cases.exact import exact
-from cases.inputs import batches, corners, in_dtype
+from cases.inputs import (
+    OF_NUMBERS,
+    batches,
+    corners,
+    drawn,
+    each,
+    in_dtype,
+    in_rows,
+    parts,
+    sizes_of,
+)
 from cases.table import CASES
 
 from lossbook import LOSSES
 from lossbook.gradcheck import check_gradient, example_inputs
-from lossbook.spaces import ClassId, Space
+from lossbook.spaces import ClassId, Row, Space
 
 DIGITS = 130  # so that 50 are left when 1e-30 squared, or 1e-60, has been added to 1
 
@@ -71,11 +81,11 @@ def judged(name, options, dtype):
         numbers = {key: exact(x) for key, x in (row.hyperparameters | options).items()}
         found = []
         for batch in batches(row, case, **options):
-            prediction, target = (in_dtype(array, dtype) for array in batch)
-            examples = [(exact(x), exact(y)) for x, y in zip(prediction, target, strict=True)]
+            arrays = tuple(in_dtype(array, dtype) for array in batch)
+            examples = [tuple(map(exact, example)) for example in zip(*arrays, strict=True)]
             values = [case.value(*example, **numbers) for example in examples]
             gradients = [case.gradient(*example, **numbers) for example in examples]
-            found.append((prediction, target, values, gradients))
+            found.append((arrays, values, gradients))
     return found
 
 
@@ -89,6 +99,8 @@ def assert_close(results, exact_terms, measure):
     # Below the smallest normal number a float has fewer digits, so there an absolute error counts.
     least = float(np.finfo(dtype).tiny)
     for index, (result, terms) in enumerate(zip(results, exact_terms, strict=True)):
+        if terms is None:
+            continue
         with mp.workdps(DIGITS):
             truth = mp.fsum(terms)
             scale = abs(truth) if measure == "exact" else mp.fsum(abs(term) for term in terms)
@@ -107,22 +119,25 @@ def assert_close(results, exact_terms, measure):
 @with_options(TRIED)
 def test_agrees_with_mpmath(name, options, dtype, library):
     row, (of_value, of_gradient) = LOSSES[name], CASES[name].measures
-    for prediction, target, values, gradients in judged(name, tuple(options.items()), dtype):
-        inputs = (prediction, target)
+    function, slope, both = (each(row, f) for f in (row.function, row.gradient, row.value_and_grad))
+    for inputs, values, gradients in judged(name, tuple(options.items()), dtype):
         if library == "torch":
             inputs = tuple(torch.from_numpy(array) for array in inputs)
         # Errors are raised even if the caller asked NumPy for them: no loss ever warns.
         with warnings.catch_warnings(), np.errstate(all="raise"):
             warnings.simplefilter("error")
-            pair = row.function(*inputs, **options), row.gradient(*inputs, **options)
-            joint = row.value_and_grad(*inputs, reduction="none", **options)
+            pair = function(*inputs, **options), slope(*inputs, **options)
+            joint = both(*inputs, reduction="none", **options)
+        leading = inputs[0].ndim - isinstance(row.prediction, Row)
+        shapes = [tuple(array.shape) for array in inputs[: row.gradients]]
         for value, gradient in (pair, joint):
-            for result, shape in [(value, target.shape[:1]), (gradient, prediction.shape)]:
+            for result in parts((value, gradient)):
                 assert type(result) is type(inputs[0])
                 assert result.dtype == inputs[0].dtype
-                assert result.shape == shape
+            assert tuple(value.shape) == tuple(inputs[0].shape)[:leading]
+            assert [tuple(part.shape) for part in parts(gradient)] == shapes
             assert_close(np.asarray(value), values, of_value)
-            assert_close(np.asarray(gradient), gradients, of_gradient)
+            assert_close(in_rows(gradient), gradients, of_gradient)
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])
@@ -140,7 +155,7 @@ def test_a_joint_form_gives_what_the_plain_pair_gives(name, options, dtype, libr
         with np.errstate(all="ignore"):
             joint = row.joint(*arrays, **options)
             pair = [f.unchecked(*arrays, **options) for f in (row.function, row.gradient)]
-        for ours, plain in zip(joint, pair, strict=True):
+        for ours, plain in zip(parts(tuple(joint)), parts(tuple(pair)), strict=True):
             assert ours.dtype == plain.dtype
             np.testing.assert_allclose(np.asarray(ours), np.asarray(plain), rtol=roundings)
 
@@ -150,20 +165,32 @@ def test_reference_gradient_is_the_derivative_of_the_reference_value(name, optio
     row, case = LOSSES[name], CASES[name]
     with mp.workdps(50):
         numbers = {key: exact(x) for key, x in (row.hyperparameters | options).items()}
-        for x, target in zip(*example_inputs(row), strict=True):
-            x, target = exact(x), exact(target)
-            gradient = [mp.fsum(terms) for terms in case.gradient(x, target, **numbers)]
+        for example in zip(*drawn(row, np.random.default_rng(0), 5), strict=True):
+            example = tuple(map(exact, example))
+            gradient = list(map(mp.fsum, case.gradient(*example, **numbers)))
+            assert len(gradient) == len(all_entries(list(example[: row.gradients])))
             for k, slope in enumerate(gradient):
 
-                def along(step, x=x, target=target, k=k):
-                    if isinstance(x, list):
-                        moved = [entry + step * (n == k) for n, entry in enumerate(x)]
-                    else:
-                        moved = x + step
-                    return mp.fsum(case.value(moved, target, **numbers))
+                def along(step, example=example, k=k):
+                    moved = with_step(list(example), iter(range(k + 1)), k, step)
+                    return mp.fsum(all_entries(case.value(*moved, **numbers)))
 
                 # mp.diff evaluates with extra digits; 1e-20 is far below any formula's error.
                 assert abs(mp.diff(along, 0) - slope) < mp.mpf("1e-20")
+
+
+def all_entries(nested):
+    """The numbers of lists in lists."""
+    if not isinstance(nested, list):
+        return [nested]
+    return [entry for part in nested for entry in all_entries(part)]
+
+
+def with_step(nested, places, k, step):
+    """The same lists with a step added to the k-th number; `places` counts as far as that."""
+    if isinstance(nested, list):
+        return [with_step(part, places, k, step) for part in nested]
+    return nested + step if next(places, None) == k else nested
 
 
 @with_options(TRIED)
@@ -175,18 +202,18 @@ def test_gradient_agrees_with_differences_and_autograd(name, options):
 @with_options(TRIED)
 def test_agrees_with_torch(name, options):
     row = LOSSES[name]
-    prediction, target = (torch.from_numpy(a) for a in example_inputs(name, size=50))
-    prediction.requires_grad_(True)
+    inputs = [torch.from_numpy(a) for a in example_inputs(name, size=50)]
+    leaves = [tensor.requires_grad_() for tensor in inputs[: row.gradients]]
     hyperparameters = row.hyperparameters | options
-    expected = CASES[name].torch(prediction, target, reduction="none", **hyperparameters)
-    (expected_gradient,) = torch.autograd.grad(expected.sum(), prediction)
+    expected = CASES[name].torch(*inputs, reduction="none", **hyperparameters)
+    expected_gradients = torch.autograd.grad(expected.sum(), leaves)
+    inputs = [tensor.detach() for tensor in inputs]
     # Inputs are of size 1, so that 1e-12 is some thousand roundings of torch's own, less careful,
     # formulas: it takes 1 - q by subtraction.
     close = {"rtol": 1e-12, "atol": 1e-12}
-    value = row.function(prediction.detach(), target, **options)
-    gradient = row.gradient(prediction.detach(), target, **options)
-    torch.testing.assert_close(value, expected.detach(), **close)
-    torch.testing.assert_close(gradient, expected_gradient, **close)
+    torch.testing.assert_close(row.function(*inputs, **options), expected.detach(), **close)
+    for ours, theirs in zip(parts(row.gradient(*inputs, **options)), expected_gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, **close)
 
 
 @with_options(TRIED)
@@ -199,26 +226,32 @@ def test_runs_on_the_array_standard_alone(name, options):
 
     for function in (row.function, row.gradient, joint):
         results, expected = function(*strict, **options), function(*inputs, **options)
-        pairs = zip(results, expected, strict=True) if function is joint else [(results, expected)]
-        for result, of_numpy in pairs:
+        for result, of_numpy in zip(parts(results), parts(expected), strict=True):
             assert type(result) is type(strict[0])
             # The same formula by the same NumPy underneath, up to the order of a sum.
             np.testing.assert_allclose(np.asarray(result), of_numpy, rtol=1e-14)
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])
-@pytest.mark.parametrize("size", [(), (2, 3, 4), (0,)])
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(
+    ("name", "size"), [(name, size) for name, row in LOSSES.items() for size in sizes_of(row)]
+)
 def test_works_on_any_leading_shape(name, size, library):
     row = LOSSES[name]
-    prediction, target = (np.asarray(array) for array in example_inputs(name, size=size))
+    inputs = [np.asarray(array) for array in example_inputs(name, size=size)]
     if library == "torch":
-        prediction, target = torch.from_numpy(prediction), torch.from_numpy(target)
-    value, gradient = row.function(prediction, target), row.gradient(prediction, target)
+        inputs = [torch.from_numpy(array) for array in inputs]
+    value, gradient = row.function(*inputs), row.gradient(*inputs)
     assert tuple(value.shape) == size
-    assert gradient.shape == prediction.shape
+    assert [g.shape for g in parts(gradient)] == [a.shape for a in inputs[: row.gradients]]
     if value.ndim == 3:
-        first = row.function(prediction[0, 0], target[0, 0])
+        alone = [array[0, 0] for array in inputs] if "info_nce" != name else None
+        if alone is None:
+            np.testing.assert_allclose(
+                np.asarray(value[0]), np.asarray(row.function(*(a[0] for a in inputs))), rtol=1e-14
+            )
+            return
+        first = row.function(*alone)
         # Up to rounding: torch uses other instructions for arrays of other lengths.
         np.testing.assert_allclose(np.asarray(value[0, 0]), np.asarray(first), rtol=1e-14)
 
@@ -229,9 +262,10 @@ def test_works_on_any_leading_shape(name, size, library):
 )
 def test_infinite_predictions_give_the_limits(name, point, library):
     make = np.array if library == "numpy" else torch.tensor
-    inputs, limits = [make([x]) for x in point[:2]], point[2:]
+    inputs, limits = [make([x]) for x in point[:-2]], point[-2:]
     results = LOSSES[name].function(*inputs), LOSSES[name].gradient(*inputs)
-    assert tuple(float(result[0]) for result in results) == limits
+    for result, limit in zip(results, limits, strict=True):
+        np.testing.assert_array_equal(np.asarray(result[0]), limit)
 
 
 def infinite_examples(name):
@@ -265,7 +299,13 @@ def limit(terms, example, entry, sign):
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@with_options([pair for pair in TRIED if math.isinf(LOSSES[pair[0]].prediction.low)])
+@with_options(
+    [
+        (name, options)
+        for name, options in TRIED
+        if math.isinf(LOSSES[name].prediction.low) and LOSSES[name].family in OF_NUMBERS
+    ]
+)
 def test_an_infinite_entry_gives_what_the_reference_tends_to(name, options, dtype, library):
     row, case = LOSSES[name], CASES[name]
     make = np.asarray if library == "numpy" else torch.from_numpy
@@ -293,11 +333,12 @@ def test_no_branch_that_is_not_taken_poisons_autograd(name, options):
     for batch in (*batches(row, CASES[name], **options), *corners(CASES[name])):
         if not np.isfinite(batch[0]).all():
             continue  # torch multiplies infinite slopes by 0 there, whatever the branch
-        prediction, target = (torch.from_numpy(np.asarray(array)) for array in batch)
-        claimed = row.gradient(prediction, target, **options)
-        prediction.requires_grad_()
-        row.function(prediction, target, **options).sum().backward()
-        assert not torch.isnan(prediction.grad[torch.isfinite(claimed)]).any()
+        inputs = [torch.from_numpy(np.asarray(array)) for array in batch]
+        claimed = parts(each(row, row.gradient)(*inputs, **options))
+        leaves = [tensor.requires_grad_() for tensor in inputs[: row.gradients]]
+        each(row, row.function)(*inputs, **options).sum().backward()
+        for leaf, ours in zip(leaves, claimed, strict=True):
+            assert not torch.isnan(leaf.grad[torch.isfinite(ours)]).any()
 
 
 TORN = [[np.inf, np.inf], [-np.inf, -np.inf]]
@@ -360,9 +401,10 @@ def test_a_class_whose_every_rival_is_masked_costs_nothing(name):
     [(name, point) for name in WITH_CASE for point in (*CASES[name].kinks, *CASES[name].ends)],
 )
 def test_the_documented_subgradient_is_taken_at_a_kink_or_an_end(name, point):
-    prediction, target, subgradient = point
-    gradient = LOSSES[name].gradient(np.array([prediction]), np.array([target]))
-    np.testing.assert_array_equal(gradient, [subgradient])
+    *arrays, subgradient = point
+    row = LOSSES[name]
+    gradient = each(row, row.gradient)(*(np.array([array]) for array in arrays))
+    np.testing.assert_array_equal(in_rows(gradient).ravel(), np.ravel(subgradient))
 
 
 def test_the_margin_of_the_multiclass_hinge_is_not_lost_in_large_logits():

@@ -6,14 +6,14 @@ import sympy as sp
 from cases.table import CASES
 
 from lossbook import LOSSES
-from lossbook.cards import CARDS, ClassAxis, Symbolic
+from lossbook.cards import CARDS, EntryAxis, Symbolic
 from lossbook.cards.symbolic import ArgMaxOther, MaxOther
 from lossbook.derivation import Derivation
 from lossbook.gradcheck import example_inputs
 from lossbook.spaces import CLASS_ID_OR_ROW, LABEL_ROW, ClassId
 
 SYMBOLIC = {name: card.symbolic for name, card in CARDS.items()}
-ELEMENTWISE = [name for name, loss in SYMBOLIC.items() if not isinstance(loss, ClassAxis)]
+ELEMENTWISE = [name for name, loss in SYMBOLIC.items() if not isinstance(loss, EntryAxis)]
 CLASS_AXIS = [name for name in SYMBOLIC if name not in ELEMENTWISE]
 WITH_IDS = [name for name in CLASS_AXIS if isinstance(LOSSES[name].target, ClassId)]
 WITH_ROWS = [n for n in CLASS_AXIS if LOSSES[n].target in (LABEL_ROW, CLASS_ID_OR_ROW)]

@@ -6,7 +6,7 @@ from lossbook.cards.card import Card
 from lossbook.cards.convention import formula, keras_classes, metric_of_classes, optax, pytorch
 from lossbook.cards.symbolic import (
     ArgMaxOther,
-    ClassAxis,
+    EntryAxis,
     K,
     MaxOther,
     cases,
@@ -35,7 +35,7 @@ CARDS = {
     "categorical_cross_entropy": Card(
         title="Categorical cross-entropy",
         chapter=7,
-        symbolic=ClassAxis(
+        symbolic=EntryAxis(
             probabilities,
             rows,
             -over_classes(product(rows[k], sp.log(probabilities[k]))),
@@ -89,7 +89,7 @@ CARDS = {
     "softmax_cross_entropy": Card(
         title="Softmax cross-entropy",
         chapter=7,
-        symbolic=ClassAxis(
+        symbolic=EntryAxis(
             logits,
             rows,
             -over_classes(product(smoothed[k], sp.log(probabilities[k]))),
@@ -186,7 +186,7 @@ CARDS = {
     "softmax_focal": Card(
         title="Softmax focal loss",
         chapter=9,
-        symbolic=ClassAxis(
+        symbolic=EntryAxis(
             logits,
             class_id,
             product(-1, (1 - probabilities[class_id]) ** gamma, sp.log(probabilities[class_id])),
@@ -270,7 +270,7 @@ CARDS = {
     "generalized_cross_entropy": Card(
         title="Generalised cross-entropy",
         chapter=9,
-        symbolic=ClassAxis(
+        symbolic=EntryAxis(
             logits,
             class_id,
             minus(1, probabilities[class_id] ** q) / q,
@@ -328,7 +328,7 @@ CARDS = {
     "brier": Card(
         title="Brier score",
         chapter=6,
-        symbolic=ClassAxis(
+        symbolic=EntryAxis(
             probabilities,
             rows,
             over_classes(minus(probabilities[k], rows[k]) ** 2),
@@ -374,7 +374,7 @@ CARDS = {
     "multiclass_hinge": Card(
         title="Multiclass hinge loss",
         chapter=8,
-        symbolic=ClassAxis(
+        symbolic=EntryAxis(
             logits,
             class_id,
             sp.Max(0, sp.Add(m, MaxOther(logits, class_id, K), -logits[class_id], evaluate=False)),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, reduce
+from itertools import combinations, product as every
 
 import numpy as np
 import sympy as sp
@@ -20,11 +21,14 @@ from lossbook.derivation.printing import Printer
 
 # Indexed by class: k runs over the sum, i over a softmax's denominator, j is the gradient's index.
 K = sp.Symbol("K", integer=True, positive=True)
+# How many coordinates a point has; how many pixels, entries of a sample, or parameters there are.
+D = sp.Symbol("D", integer=True, positive=True)
+n = sp.Symbol("n", integer=True, positive=True)
 i, j, k = sp.symbols("i j k", integer=True)
 class_id = sp.Symbol("y", integer=True)
 rows = sp.IndexedBase("t", real=True)
 
-# Every sum on a card runs over the classes.
+# Every sum on a card runs over all entries: its classes, its pixels.
 _print = Printer(sum_limits=False).doprint
 
 
@@ -34,10 +38,11 @@ class Symbolic:
 
     Attributes
     ----------
-    prediction, target : what the loss is a function of: a symbol, a tuple of symbols, or with a
-        class axis an ``IndexedBase``. `target` is None where a label has been filled in.
+    prediction, target : what the loss is a function of: a symbol, a tuple of symbols for a row, a
+        tuple of such tuples for several predictions, or with an axis of entries an
+        ``IndexedBase``. `target` is None where there is none, or a label has been filled in.
     stated_value, stated_gradient : the formulas as printed, with the abbreviations of `where`;
-        the gradient is a tuple if `prediction` is one
+        the gradient is a tuple if `prediction` is one, with an entry for each symbol
     hyperparameters : the symbol of each hyperparameter
     domain : the values that each symbol can take
     where : abbreviations and what they stand for, each in terms of later ones only
@@ -117,7 +122,10 @@ class Symbolic:
                 f"hyperparameters must be {', '.join(self.hyperparameters) or 'none'}, "
                 f"got {', '.join(unknown)}"
             )
-        symbols = {self.hyperparameters[name]: x for name, x in hyperparameters.items()}
+        symbols = {
+            self.hyperparameters[name]: int(x) if isinstance(x, bool) else x
+            for name, x in hyperparameters.items()
+        }
         numbers = {symbol: sp.sympify(x) for symbol, x in symbols.items() if x is not None}
 
         def put_in(stated):
@@ -140,7 +148,7 @@ class Symbolic:
         )
 
     def lambdify(self, form="value", /, **hyperparameters):
-        """The value, or with ``form="gradient"`` the gradient, as a function of two arrays.
+        """The value, or with ``form="gradient"`` the gradient, as a function of the loss's arrays.
 
         The value accepts complex predictions and is analytic wherever the loss has a derivative:
         ``Abs`` and ``Max`` pick a branch by the real part. So complex steps may be taken with it.
@@ -151,13 +159,7 @@ class Symbolic:
         >>> value(np.array([3.0 + 1e-20j]), np.array([0.0]))
         array([2.5+1.e-20j])
         """
-        if form not in ("value", "gradient"):
-            raise ValueError(f"form must be 'value' or 'gradient', got {form!r}")
-        if hyperparameters.keys() != self.hyperparameters.keys():
-            raise TypeError(
-                f"hyperparameters must be {', '.join(self.hyperparameters) or 'none'}, "
-                f"got {', '.join(hyperparameters) or 'none'}"
-            )
+        self._check(form, hyperparameters)
         given = {name: x for name, x in hyperparameters.items() if x is not None}
         absent = {self.hyperparameters[name] for name in hyperparameters if name not in given}
         stated = self.stated_value if form == "value" else self.stated_gradient
@@ -166,16 +168,35 @@ class Symbolic:
         compute = _compiled(
             (*arguments, *(self.hyperparameters[name] for name in given)), expression
         )
+        predictions = _inputs(self.prediction)
+        inputs = (*predictions, *_inputs(self.target))
 
         @np.errstate(all="ignore")
-        def function(prediction, target=None):
-            predictions = _columns(self.prediction, prediction)
-            result = compute(*predictions, *_columns(self.target, target), *given.values())
-            if isinstance(expression, sp.Tuple):
-                return np.stack(np.broadcast_arrays(*result), axis=-1)
-            return np.broadcast_to(result, np.shape(predictions[0]))
+        def function(*arrays):
+            columns = [
+                column
+                for symbols, array in zip(inputs, arrays, strict=True)
+                for column in _columns(symbols, array)
+            ]
+            result = compute(*columns, *given.values())
+            if not isinstance(expression, sp.Tuple):
+                return np.broadcast_to(result, np.shape(columns[0]))
+            stacked = np.stack(np.broadcast_arrays(*result, columns[0])[:-1], axis=-1)
+            if form == "value" or len(predictions) == 1:
+                return stacked
+            ends = np.cumsum([len(symbols) for symbols in predictions])
+            return tuple(np.split(stacked, ends[:-1], axis=-1))
 
         return function
+
+    def _check(self, form, hyperparameters):
+        if form not in ("value", "gradient"):
+            raise ValueError(f"form must be 'value' or 'gradient', got {form!r}")
+        if hyperparameters.keys() != self.hyperparameters.keys():
+            raise TypeError(
+                f"hyperparameters must be {', '.join(self.hyperparameters) or 'none'}, "
+                f"got {', '.join(hyperparameters) or 'none'}"
+            )
 
     def _written_out(self, expression, absent=frozenset()):
         """Replace abbreviations; one that needs an absent hyperparameter is a factor left out."""
@@ -200,11 +221,18 @@ class Symbolic:
 
 
 @dataclass(frozen=True, eq=False)
-class ClassAxis(Symbolic):
-    r"""A loss with a class axis: an indexed statement for any number of classes.
+class EntryAxis(Symbolic):
+    r"""A loss with an axis of entries: an indexed statement for any number of them.
 
-    `prediction` and, unless the target is a class id, `target` are ``IndexedBase``; `gradient` is
-    the derivative with respect to the entry of index :math:`j`.
+    The entries are classes, coordinates, pixels, parameters. `prediction`, or each one of a tuple,
+    is an ``IndexedBase``, and so is `target` unless it is a class id, a symbol or None. `gradient`
+    is the derivative with respect to the entry of index :math:`j`, a tuple for several predictions.
+
+    Attributes
+    ----------
+    size : the symbol of the number of entries
+    first_axis : the first axis of an array over which entries are counted: -1 where it is the last
+        alone, 1 for the pixels of a mask, 0 where all are
 
     Examples
     --------
@@ -217,76 +245,210 @@ class ClassAxis(Symbolic):
     Max(0, m - z_1 + Max(z_2, z_3))
     """
 
+    size: sp.Symbol = K
+    first_axis: int = -1
+
     @property
     def prediction_latex(self):
-        r"""What the gradient is taken with respect to, as LaTeX: one entry.
+        r"""What the gradient is taken with respect to, as LaTeX: one entry, or one of each.
 
         >>> from lossbook.cards import CARDS
 
         >>> CARDS["brier"].symbolic.prediction_latex
         'p_{j}'
         """
-        return _print(self.prediction[j])
+        entries = tuple(base[j] for base in _bases(self.prediction))
+        return _print(entries if len(entries) > 1 else entries[0])
 
     @property
     def slopes(self):
         """As for :class:`Symbolic`, for the entry of index :math:`j`."""
-        return ((sp.Derivative(self.value, self.prediction[j]), self.gradient),)
+        pairs = zip(_bases(self.prediction), _bases(self.gradient), strict=True)
+        return tuple((sp.Derivative(self.value, base[j]), gradient) for base, gradient in pairs)
 
-    def at(self, classes, label=None):
-        """The loss for a number of classes and, where given, the `label`, from 1 to `classes`.
+    def at(self, size, label=None):
+        """The loss for a number of entries and, where given, the `label`, from 1 to `size`.
 
-        Indexed symbols become plain ones: ``z[1]`` is ``z_1``. Without a label the target is a
-        tuple of as many symbols, the label's probabilities.
+        Indexed symbols become plain ones: ``z[1]`` is ``z_1``. Without a label the target of a
+        class axis is a tuple of as many symbols, the label's probabilities.
         """
         if label is None and self.target == class_id:
             raise ValueError("label must be a class: this loss takes no label probabilities")
-        numbers_of_classes = range(1, classes + 1)
-        if label is not None and label not in numbers_of_classes:
-            raise ValueError(f"label must be a class from 1 to {classes}, got {label!r}")
-        predictions = _numbered(self.prediction, numbers_of_classes)
-        plain = _entries_of(self.prediction, predictions)
-        if label is None:
-            target, numbers = _numbered(self.target, numbers_of_classes), {K: classes}
+        places = range(1, size + 1)
+        if label is not None and label not in places:
+            raise ValueError(f"label must be a class from 1 to {size}, got {label!r}")
+        bases = _bases(self.prediction)
+        predictions = tuple(_numbered(base, places) for base in bases)
+        plain, target, numbers = {}, self.target, {self.size: size}
+        domain = {symbol: self.domain[symbol] for symbol in self.hyperparameters.values()}
+        for base, symbols in zip(bases, predictions, strict=True):
+            plain |= _entries_of(base, symbols)
+            domain |= dict.fromkeys(symbols, self.domain[base])
+        if label is not None:
+            target, numbers = None, numbers | {class_id: int(label)}
+            plain |= {rows[place]: sp.Integer(int(place == label)) for place in places}
+        elif isinstance(target, sp.IndexedBase):
+            target = _numbered(self.target, places)
             plain |= _entries_of(self.target, target)
-        else:
-            target, numbers = None, {K: classes, class_id: int(label)}
-            plain |= {rows[n]: sp.Integer(int(n == label)) for n in numbers_of_classes}
+            values = self.domain[self.target]
+            domain |= dict.fromkeys(target, sp.Interval(0, 1) if values == "simplex" else values)
+        elif target is not None:
+            domain |= {target: self.domain[target]}
 
         def concrete(expression):
             return expression.subs(numbers).doit().xreplace(plain)
 
-        domain = {symbol: self.domain[symbol] for symbol in self.hyperparameters.values()}
-        domain |= dict.fromkeys(predictions, self.domain[self.prediction])
-        domain |= dict.fromkeys(target or (), sp.Interval(0, 1))
         return Symbolic(
-            predictions,
+            predictions if len(bases) > 1 else predictions[0],
             target,
             concrete(self.value),
-            tuple(concrete(self.gradient.subs(j, n)) for n in numbers_of_classes),
+            tuple(
+                concrete(gradient.subs(j, place))
+                for gradient in _bases(self.gradient)
+                for place in places
+            ),
             self.hyperparameters,
             domain,
         )
 
     def lambdify(self, form="value", /, **hyperparameters):
-        """As for :class:`Symbolic`; the target holds class ids or label probabilities."""
+        """As for :class:`Symbolic`; the target may hold class ids or label probabilities."""
 
         @cache
-        def concrete(classes, label):
-            return self.at(classes, label).lambdify(form, **hyperparameters)
+        def concrete(size, label):
+            return self.at(size, label).lambdify(form, **hyperparameters)
 
-        def function(prediction, target):
-            classes = prediction.shape[-1]
-            if target.ndim == prediction.ndim:
-                return concrete(classes, None)(prediction, target)
-            shape = prediction.shape if form == "gradient" else target.shape
+        def of_ids(prediction, ids):
+            shape = prediction.shape if form == "gradient" else ids.shape
             result = np.empty(shape, prediction.dtype)
-            for label in np.unique(target):
-                chosen = target == label
-                result[chosen] = concrete(classes, int(label) + 1)(prediction[chosen])
+            for label in np.unique(ids):
+                chosen = ids == label
+                of_label = concrete(prediction.shape[-1], int(label) + 1)
+                result[chosen] = of_label(prediction[chosen])
             return result
 
+        def function(*arrays):
+            if self.target in (class_id, rows) and arrays[1].ndim < arrays[0].ndim:
+                return of_ids(*arrays)
+            shape = arrays[0].shape
+            if self.first_axis >= 0:
+                lengths = (*shape[: self.first_axis], int(np.prod(shape[self.first_axis :])))
+                arrays = [array.reshape(lengths) for array in arrays]
+            result = concrete(arrays[0].shape[-1], None)(*arrays)
+            return result.reshape(shape) if form == "gradient" and self.first_axis >= 0 else result
+
         return function
+
+
+@dataclass(frozen=True, eq=False)
+class BatchAxes(Symbolic):
+    r"""A loss of two batches of points, stated for query :math:`i` with doubly indexed symbols.
+
+    `prediction` is a pair of ``IndexedBase``, each with the indices of `places`, of which the last
+    counts coordinates; `gradient` holds the derivatives of the sum of all values with respect to
+    the entries that `places` says.
+
+    Examples
+    --------
+    >>> from lossbook.cards import CARDS
+    >>> CARDS["info_nce"].symbolic.at(2, 1).prediction
+    ((q_1_1, q_2_1), (k_1_1, k_2_1))
+    """
+
+    size: sp.Symbol = n
+    dimension: sp.Symbol = D
+    places: tuple = ()
+
+    @property
+    def prediction_latex(self):
+        r"""What the gradient is taken with respect to, as LaTeX: one entry of each."""
+        pairs = zip(self.prediction, self.places, strict=True)
+        return _print(tuple(base[place] for base, place in pairs))
+
+    @property
+    def slopes(self):
+        """As for :class:`Symbolic`, of the sum of all values."""
+        total = sp.Sum(self.value, (i, 1, self.size))
+        triples = zip(self.prediction, self.places, self.gradient, strict=True)
+        return tuple((sp.Derivative(total, base[place]), slope) for base, place, slope in triples)
+
+    def at(self, size, dimension):
+        """The sum of the values for a number of points with a number of coordinates."""
+        places = list(every(range(1, size + 1), range(1, dimension + 1)))
+        numbers = {self.size: size, self.dimension: dimension}
+        symbols = {
+            base: tuple(sp.Symbol(f"{base}_{m}_{d}", real=True) for m, d in places)
+            for base in self.prediction
+        }
+        plain = {
+            base[place]: symbol
+            for base, entries in symbols.items()
+            for place, symbol in zip(places, entries, strict=True)
+        }
+
+        def concrete(expression, at):
+            return expression.subs(at).subs(numbers).doit().xreplace(plain)
+
+        return Symbolic(
+            tuple(symbols.values()),
+            None,
+            sp.Add(*(concrete(self.value, {i: m}) for m in range(1, size + 1))),
+            tuple(
+                concrete(gradient, dict(zip(indices, place, strict=True)))
+                for gradient, indices in zip(self.gradient, self.places, strict=True)
+                for place in places
+            ),
+            self.hyperparameters,
+            {symbol: self.domain[symbol] for symbol in self.hyperparameters.values()}
+            | {symbol: sp.Reals for entries in symbols.values() for symbol in entries},
+        )
+
+    def lambdify(self, form="value", /, **hyperparameters):
+        """As for :class:`Symbolic`; a value for each query, and gradients in their shapes.
+
+        Abbreviations are not written out, which would take SymPy long, but computed one by one.
+        """
+        self._check(form, hyperparameters)
+        symbols = (self.size, self.dimension, *self.hyperparameters.values())
+        stated = [((i,), self.stated_value)]
+        if form == "gradient":
+            stated = list(zip(self.places, self.stated_gradient, strict=True))
+        steps = [(s.indices, meaning, s.base) for s, meaning in reversed(self.where.items())]
+        steps += [(indices, expression, None) for indices, expression in stated]
+        bases = (*self.prediction, *(base for _, _, base in steps if base is not None))
+        computed = [
+            (indices, _compiled((*bases, *symbols, *indices), expression), base)
+            for indices, expression, base in steps
+        ]
+
+        @np.errstate(all="ignore")
+        def function(*arrays):
+            lengths = dict(zip((self.size, self.dimension), arrays[0].shape[-2:], strict=True))
+            numbers = (*lengths.values(), *(hyperparameters[name] for name in self.hyperparameters))
+            known = dict.fromkeys(bases) | {
+                base: _from_one(np.moveaxis(array, (-2, -1), (0, 1)))
+                for base, array in zip(self.prediction, arrays, strict=True)
+            }
+            results = []
+            for indices, compute, base in computed:
+                shape = [lengths[self.domain[index][1]] for index in indices]
+                table = [
+                    compute(*known.values(), *numbers, *place)
+                    for place in every(*(range(1, length + 1) for length in shape))
+                ]
+                table = np.stack(table).reshape(*shape, *arrays[0].shape[:-2])
+                if base is None:
+                    results.append(np.moveaxis(table, range(len(shape)), range(-len(shape), 0)))
+                else:
+                    known[base] = _from_one(table)
+            return results[0] if form == "value" else tuple(results)
+
+        return function
+
+
+def _from_one(array):
+    """A table whose entries, in its first two axes, are counted from 1."""
+    return np.pad(array, [(1, 0), (1, 0)] + [(0, 0)] * (array.ndim - 2))
 
 
 class MaxOther(sp.Function):
@@ -306,6 +468,53 @@ class MaxOther(sp.Function):
     def _latex(self, printer):
         base, left_out, _ = (printer.doprint(argument) for argument in self.args)
         return rf"\max_{{k \ne {left_out}}} {base}_{{k}}"
+
+
+class Ordered(sp.Function):
+    r"""The entry of a rank, :math:`a_{(k)}`, the k-th smallest: of ``Min`` and ``Max`` at a size.
+
+    >>> Ordered(sp.IndexedBase("a", real=True), 1, 2)
+    Min(a[1], a[2])
+    """
+
+    nargs = 3
+
+    @classmethod
+    def eval(cls, base, rank, size):
+        if not size.is_Integer or rank.is_Symbol:
+            return None
+        places = range(1, size + 1)
+        if not rank.is_Integer:
+            return sp.Piecewise(*((cls(base, m, size), sp.Eq(rank, m)) for m in places))
+        # Of every choice of so many entries one is the largest, and the least of these is it.
+        choices = combinations([base[m] for m in places], int(rank))
+        return sp.Min(*(sp.Max(*choice) for choice in choices))
+
+    def _latex(self, printer):
+        base, rank, _ = (printer.doprint(argument) for argument in self.args)
+        return rf"{base}_{{({rank})}}"
+
+
+class Rank(sp.Function):
+    r"""Which place an entry takes in order of size; of equal entries the first comes first.
+
+    >>> Rank(sp.IndexedBase("a", real=True), 1, 2)
+    Piecewise((1, a[2] < a[1]), (0, True)) + 1
+    """
+
+    nargs = 3
+
+    @classmethod
+    def eval(cls, base, place, size):
+        if not (place.is_Integer and size.is_Integer):
+            return None
+        before = [base[m] <= base[place] for m in range(1, place)]
+        before += [base[m] < base[place] for m in range(place + 1, size + 1)]
+        return 1 + sp.Add(*(sp.Piecewise((1, is_before), (0, True)) for is_before in before))
+
+    def _latex(self, printer):
+        base, place, _ = (printer.doprint(argument) for argument in self.args)
+        return rf"\operatorname{{rank}} {base}_{{{place}}}"
 
 
 class ArgMaxOther(sp.Function):
@@ -334,10 +543,9 @@ def _rule(symbol, meaning):
     """What to look for and what to put in its place, for an abbreviation with or without index."""
     if not isinstance(symbol, sp.Indexed):
         return symbol, meaning
-    (index,) = symbol.indices
     return (
         lambda part: isinstance(part, sp.Indexed) and part.base == symbol.base,
-        lambda part: meaning.xreplace({index: part.indices[0]}),
+        lambda part: meaning.xreplace(dict(zip(symbol.indices, part.indices, strict=True))),
     )
 
 
@@ -349,13 +557,22 @@ def _largest(*entries):
     return reduce(np.maximum, entries)
 
 
+def _smallest(*entries):
+    return reduce(np.minimum, entries)
+
+
 def _same(first, second):
     return np.equal(first, second) * 1.0
 
 
 #: NumPy's own abs is the length of a complex number, which has no complex derivative. Comparisons,
 #: and so these and a Piecewise, go by the real part first.
-_ANALYTIC = {sp.Abs: _length, sp.Max: _largest, sp.KroneckerDelta: _same}
+_ANALYTIC = {
+    sp.Abs: _length,
+    sp.Max: _largest,
+    sp.Min: _smallest,
+    sp.KroneckerDelta: _same,
+}
 
 
 def _compiled(arguments, expression):
@@ -365,16 +582,26 @@ def _compiled(arguments, expression):
     return sp.lambdify(arguments, expression, [functions, "numpy"])
 
 
-def _entries(symbols):
+def _inputs(symbols):
+    """What goes with each array: a symbol or a tuple of symbols; nothing for None."""
     if symbols is None:
         return ()
-    return symbols if isinstance(symbols, tuple) else (symbols,)
+    is_several = isinstance(symbols, tuple) and isinstance(symbols[0], tuple)
+    return symbols if is_several else (symbols,)
+
+
+def _entries(symbols):
+    """All symbols, or entries of a gradient, in one tuple."""
+    inputs = _inputs(symbols)
+    return tuple(e for one in inputs for e in (one if isinstance(one, tuple) else (one,)))
+
+
+def _bases(stated):
+    return stated if isinstance(stated, tuple) else (stated,)
 
 
 def _columns(symbols, array):
     """The arrays that go with `symbols`: entries of the last axis where there are several."""
-    if symbols is None:
-        return ()
     return tuple(np.moveaxis(array, -1, 0)) if isinstance(symbols, tuple) else (array,)
 
 
@@ -399,7 +626,12 @@ def minus(first, second):
 
 
 def over_classes(term):
-    return sp.Sum(term, (k, 1, K))
+    return over(term, K)
+
+
+def over(term, size):
+    """A sum over as many entries as `size`."""
+    return sp.Sum(term, (k, 1, size))
 
 
 def cases(*branches):

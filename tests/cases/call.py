@@ -6,12 +6,13 @@ bfloat16 hold them as they are: the result is then the same for every type, to i
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
-from lossbook.spaces import LABEL_ROW, PROBABILITY, ClassId
+from lossbook import LOSSES
+from lossbook.spaces import LABEL_ROW, PROBABILITY, Batch, ClassId, Flag, Mask, Whole
 from lossbook.torch import as_torch
 
 ROWS, CLASSES = 6, 4
@@ -30,6 +31,7 @@ class Call:
     is_float64 : whether results are float64 or counts whatever the inputs; else they have the first
         array's dtype
     rows : whether row i of every result comes of row i of every array
+    alone : whether a row without the first axis gives what it gives in the array
     one : what a function of all rows gives for the first row alone, or the words of its refusal, or
         "n/a: " and why there is nothing to say
     none : the same for no rows
@@ -47,6 +49,7 @@ class Call:
     numbers: dict = field(default_factory=dict)
     is_float64: bool = False
     rows: bool = False
+    alone: bool = True
     one: object = None
     none: object = None
     scalar: object = None
@@ -76,13 +79,15 @@ def example(space, rng):
     array = space.draw(rng, (ROWS,), CLASSES)
     if array.dtype.kind == "i":
         return array
-    low, high = (0, 1) if space.high == 1 and space.low == 0 else (space.low, 4)
+    low, high = space.low, min(space.high, 4)
     margin = 1 / 16 if space is PROBABILITY or space.axes_of(array) else 0
     return np.clip(np.round(16 * array) / 16, max(low, -4) + margin, high - margin)
 
 
 def number_of(space):
     """A hyperparameter in the interval, which every number type holds."""
+    if isinstance(space, Flag):
+        return True
     low, high = max(space.low, 0), min(space.high, 2)
     return (low + high) / 2
 
@@ -123,24 +128,55 @@ def public(module):
 # The losses ---------------------------------------------------------------------------------------
 
 
+#: What becomes of an infinity in points whose distances, or products, are compared; and in a box.
+_CORNER = "n/a: x1 must not be infinity, and a box without end has no size to compare with"
+INFINITE = {
+    "triplet": {"anchor": "free"},
+    "info_nce": {"queries": "free", "keys": "free"},
+    "giou": {"boxes": _CORNER, "other": _CORNER},
+}
+
+
 def criterion(name, backward):
-    def call(prediction, target, **hyperparameters):
-        module = as_torch(name, **hyperparameters)
+    def call(*arrays, **hyperparameters):
+        module, count = as_torch(name, **hyperparameters), LOSSES[name].gradients
         if not backward:
-            return module(prediction, target)
-        leaf = prediction.detach().clone().requires_grad_() if torch.is_tensor(prediction) else None
-        module(prediction if leaf is None else leaf, target).backward()
-        return leaf.grad
+            return module(*arrays)
+        leaves = [
+            x.detach().clone().requires_grad_() if torch.is_tensor(x) else x for x in arrays[:count]
+        ]
+        module(*leaves, *arrays[count:]).backward()
+        return tuple(leaf.grad for leaf in leaves) if count > 1 else leaves[0].grad
 
     return call
 
 
 def of_loss(row):
     """A loss's functions, its methods and its criterion."""
-    refused = f"{next(iter(inspect.signature(row.function).parameters))} must"
-    scalar = refused if row.prediction.axes_of(np.zeros(1)) else None
+    refused = f"{row.arrays[0]} must"
+    is_whole = isinstance(row.prediction, Whole)
+    has_row = bool(row.prediction.axes_of(np.zeros(1))) or isinstance(row.prediction, Mask)
+    scalar = refused if has_row else None
+    infinite = INFINITE.get(row.name, {})
+    none = refused if isinstance(row.prediction, Batch) else "mean of no values"
     for function in (row.function, row.gradient):
-        yield declared(function.__name__, function, rows=True, scalar=scalar)
+        call = declared(
+            function.__name__,
+            function,
+            rows=True,
+            alone=not isinstance(row.prediction, Mask),
+            scalar=scalar,
+            infinite=infinite,
+        )
+        if row.function.indivisible:
+            # What one row gives, and none, is not what it gives among others.
+            told = {"one": slice(0, 1)} | ({"none": slice(0, 0), "scalar": (0, 0)} if is_whole else {})
+            told = {
+                size: function(*(np.asarray(a[at]) for a in call.arrays.values()), **call.numbers)
+                for size, at in told.items()
+            }
+            call = replace(call, rows=False, **{"none": none} | told)
+        yield call
     for reduced in ("value", "grad", "value_and_grad"):
         parts = {"value": (0,), "grad": (1,), "value_and_grad": (0, 1)}[reduced]
         for source in ("LOSSES", "as_torch") if reduced != "value_and_grad" else ("LOSSES",):
@@ -150,13 +186,20 @@ def of_loss(row):
             call = declared(f"{source}[{row.name}].{reduced}", method, row.function)
             first = {n: a[:1] for n, a in call.arrays.items()}.values()
             of_first = [f(*first, **call.numbers) for f in (row.function, row.gradient)]
-            one = [of_first[0][0], of_first[1]]
+            # Of one row there is one value, and the mean over it is this value.
+            one = [np.sum(of_first[0]), of_first[1]]
+            if is_whole:
+                none = [[0.0, np.zeros(0)][part] for part in parts]
+                numbers = [np.asarray(a[0, 0]) for a in call.arrays.values()]
+                scalar = [f(*numbers) for f in (row.function, row.gradient)]
+                scalar = [scalar[part] for part in parts]
             yield declared(
                 call.name,
                 method,
                 row.function,
                 one=[one[part] for part in parts],
-                none="mean of no values",
+                none=none,
+                infinite=infinite,
                 scalar=scalar or [of_first[part][0] for part in parts],
                 types=("torch",) if source == "as_torch" else Call.types,
             )

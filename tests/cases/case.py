@@ -15,8 +15,8 @@ class Minimum:
 
     Attributes
     ----------
-    at : the prediction, worked out by another way than by minimising the loss
-    targets, probabilities : the population
+    at : the prediction, or a tuple of them, worked out by another way than by minimising the loss
+    targets, probabilities : the population; None where there is no target
     options : hyperparameters
     """
 
@@ -47,8 +47,10 @@ class Case:
     Attributes
     ----------
     value, gradient : functions of one example in mpmath numbers (a row is a list) and of every
-        hyperparameter; they return terms that add up to the value, and for each entry of the
-        prediction terms that add up to its slope
+        hyperparameter; they return terms that add up to the value (where an example is a batch, for
+        each of its values), and for each entry of the prediction, or of all that have a gradient
+        one after the other, terms that add up to its slope, or None where rounding decides on which
+        side of a kink an example lies
     measures : what the errors of value and of gradient are relative to: "exact", the exact result,
         where the terms of the formula share a sign; else "terms", the sum of the terms' absolute
         values, since a sum that cancels cannot be more accurate than its terms
@@ -57,14 +59,16 @@ class Case:
     moderate : every hyperparameter at another value than its default, one at which inputs of size 1
         fall on each branch of the formula
     further : other sets of hyperparameters to try
-    special : function of the hyperparameters; returns pairs of a prediction and a target, arrays of
+    special : function of the hyperparameters; returns tuples of what the loss takes, arrays of
         examples at which the formula is in danger
-    at_infinity : limits at infinite predictions, each ``(prediction, target, value, gradient)``
-    kinks : points at which the gradient jumps, each ``(prediction, target, chosen subgradient)``
+    at_infinity : limits at infinite predictions, each ``(prediction, target, value, gradient)``, or
+        what else the loss takes in the place of the first two
+    kinks : points at which the gradient jumps, each ``(prediction, target, chosen subgradient)``,
+        alike; several subgradients one after the other
     ends : the same for ends of the domain, where a one-sided slope is taken
     convex : whether the loss is convex in its prediction
-    minimum, lipschitz : claims, see there
-    density : function without arguments; returns predictions, targets and the logarithm of the
+    minimum, lipschitz : claims, see there; no minimum where none is attained
+    density : function without arguments; returns what the loss takes and the logarithm of the
         density that the card names, up to a constant. None where the card says why there is none.
     by_lead : whether a loss of logits sees only by how much each leads another; None without a
         class axis
@@ -81,7 +85,7 @@ class Case:
     kinks: tuple
     ends: tuple
     convex: bool
-    minimum: Minimum
+    minimum: Minimum | None
     lipschitz: Lipschitz
     density: Callable | None
     by_lead: bool | None

@@ -15,8 +15,12 @@ ROUNDING = 1e-12
 
 
 def expected_loss(loss, prediction, targets, probabilities, options):
-    repeated = np.repeat(np.asarray(prediction, float)[None], len(targets), axis=0)
-    return loss.value(repeated, targets, weights=probabilities, **options)
+    predictions = prediction if isinstance(prediction, tuple) else (prediction,)
+    arrays = [np.asarray(one, float) for one in predictions]
+    if targets is None:
+        return loss.value(*arrays, **options)
+    repeated = (np.repeat(array[None], len(targets), axis=0) for array in arrays)
+    return loss.value(*repeated, targets, weights=probabilities, **options)
 
 
 def binary_naive(z, y):
@@ -40,6 +44,31 @@ def gce_naive(z, y):
 
 def multiclass_hinge_naive(z, y):
     return max(0.0, 1 + np.delete(z, y).max() - z[y])
+
+
+def mask_naive(p, t):
+    return 1 - 2 * np.sum(p * t) / (np.sum(p) + np.sum(t))
+
+
+def giou_naive(a, b):
+    common = np.prod(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]))
+    union = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - common
+    around = np.prod(np.maximum(a[2:], b[2:]) - np.minimum(a[:2], b[:2]))
+    return 1 - common / union + (around - union) / around
+
+
+def contrastive_naive(a, b, same):
+    distance = np.sqrt(np.sum((a - b) ** 2))
+    return same * distance**2 + (1 - same) * np.maximum(0, 1 - distance) ** 2
+
+
+def triplet_naive(a, p, n):
+    return np.maximum(0, np.sum((a - p) ** 2) + 0.2 - np.sum((a - n) ** 2))
+
+
+def info_nce_naive(q, k):
+    powers = np.exp(q @ k.T / 0.1)
+    return -np.log(np.diag(powers) / powers.sum(axis=1)).sum()
 
 
 LARGE = [(1e300, -1.0), (1e-300, 1.0), (-3.0, 1.0)]
@@ -82,6 +111,32 @@ STABLE = {
     "squared_hinge": (lambda s, y: np.where(y * s < 1, (1 - y * s) ** 2, 0), [(1e200, 1.0)]),
     "exponential": (None, [(-709.0, 1.0), (700.0, 1.0)]),
     "logistic": (lambda s, y: np.log(1 + np.exp(-y * s)), [(-1000.0, 1.0), (50.0, 1.0)]),
+    "l1": (None, [([1e300, -2.0, 1e-300],)]),
+    "l2": (lambda w: np.sum(w**2) / 2, [([1.5e154, 0.0],)]),
+    "contrastive": (contrastive_naive, [([3e200, 4e200], [0.0, 0.0], 0.0)]),
+    "triplet": (triplet_naive, [([0.0], [1e9], [-1e9])]),
+    "info_nce": (info_nce_naive, [([[9.0, 0.0], [0.0, 9.0]], [[9.0, 0.0], [0.0, 9.0]])]),
+    "dice": (mask_naive, [([1 - 2.0**-50, 0.0], [1.0, 0.0])]),
+    "jaccard": (
+        lambda p, t: 1 - np.sum(p * t) / np.sum(p + t - p * t),
+        [([1 - 2.0**-50, 0.0], [1.0, 0.0])],
+    ),
+    "tversky": (mask_naive, [([1 - 2.0**-50, 0.0], [1.0, 0.0])]),
+    "giou": (
+        giou_naive,
+        [
+            ([0.0, 0.0, 1e200, 1e200], [0.0, 0.0, 2e200, 1e200]),
+            ([0.0, 0.0, 1e-200, 1e-200], [0.0, 0.0, 2e-200, 1e-200]),
+        ],
+    ),
+    "kl_divergence": (
+        lambda log_p, t: np.sum(t * (np.log(t) - log_p)),
+        [([-1.0, -2.0], [0.0, 1.0])],
+    ),
+    "wasserstein_1d": (
+        lambda a, b: np.abs(np.sort(a) - np.sort(b)).sum() / 2,
+        [([1.2e308, 1.3e308], [0.0, 0.0])],
+    ),
 }
 
 
@@ -318,6 +373,96 @@ def far_wrong_label_outweighs_many():
     scores, labels = np.append(np.zeros(10), 20.0), np.append(np.ones(10), -1.0)
     _, pulls = both("squared_hinge", scores, labels)
     assert abs(pulls[-1]) > 2 * abs(pulls[:-1].sum())
+
+
+@failure_of("l1")
+def plain_steps_cross_zero_for_ever():
+    w, seen = np.array([0.03]), []
+    for _ in range(100):
+        w = w - 0.1 * LOSSES["l1"].gradient(w)
+        seen.append(w[0])
+    assert np.all(np.sign(seen[1:]) == -np.sign(seen[:-1]))
+    assert min(map(abs, seen)) > 0.02
+
+
+@failure_of("l2")
+def small_parameters_are_hardly_shrunk():
+    w = np.array([1.0, 1e-3])
+    for _ in range(100):
+        step = 0.1 * LOSSES["l2"].gradient(w)
+        assert step[1] < 1e-4
+        w = w - step
+    assert np.all(w > 0)
+
+
+@failure_of("contrastive")
+def equal_points_never_part():
+    points = np.ones((1, 3))
+    value, gradients = LOSSES["contrastive"].value_and_grad(points, points, np.zeros(1))
+    assert value == 1
+    assert not any(map(np.any, gradients))
+
+
+@failure_of("triplet")
+def points_that_fell_together_stay():
+    points = np.ones((5, 3))
+    for squared in (True, False):
+        value, gradients = LOSSES["triplet"].value_and_grad(
+            points, points, points, margin=0.3, squared=squared
+        )
+        assert value == pytest.approx(0.3)
+        assert not any(map(np.any, gradients))
+
+
+@failure_of("info_nce")
+def a_batch_of_one_teaches_nothing():
+    value, gradients = LOSSES["info_nce"].value_and_grad(np.ones((1, 3)), -np.ones((1, 3)))
+    assert value == 0
+    assert not any(map(np.any, gradients))
+
+
+@failure_of("dice")
+def an_empty_mask_has_no_slope():
+    rows = np.array([[1e-6, 0.0, 0.0], [1.0, 1.0, 1.0], [0.1, 0.2, 0.3]])
+    value, slopes = both("dice", rows, np.zeros((3, 3)))
+    assert np.all(value == 1)
+    assert not slopes.any()
+
+
+@failure_of("jaccard")
+def one_pixel_weighs_as_much_as_thousands():
+    labels = np.zeros((2, 10_000))
+    labels[0, 0] = labels[1, :5000] = 1
+    assert np.all(both("jaccard", 0 * labels, labels)[0] == 1)
+
+
+@failure_of("tversky")
+def marking_all_costs_nothing():
+    labels = np.eye(4)
+    assert np.all(both("tversky", np.ones((4, 4)), labels, alpha=0.0)[0] == 0)
+
+
+@failure_of("giou")
+def a_box_inside_is_not_centred():
+    inside = np.array([[1.0, 1.0, 2.0, 2.0], [4.0, 0.5, 5.0, 1.5], [7.9, 8.9, 8.9, 9.9]])
+    values, slopes = both("giou", inside, [[0.0, 0.0, 10.0, 10.0]] * 3)
+    assert np.ptp(values) < ROUNDING
+    assert np.allclose(slopes[:, 0] + slopes[:, 2], 0, atol=ROUNDING)
+
+
+@failure_of("kl_divergence")
+def one_impossible_class_is_enough():
+    with np.errstate(divide="ignore"):
+        logs = np.log([[0.999, 0.001, 0.0]])
+    assert np.isinf(both("kl_divergence", logs, [[0.999, 0.0009, 0.0001]])[0])
+
+
+@failure_of("wasserstein_1d")
+def order_is_not_seen():
+    a, b = np.random.default_rng(0).normal(size=(2, 1, 20))
+    turned = both("wasserstein_1d", a[:, ::-1], b)[0]
+    assert np.allclose(both("wasserstein_1d", a, b)[0], turned, rtol=ROUNDING)
+    assert both("wasserstein_1d", b[:, ::-1], b)[0] == 0
 
 
 @failure_of("exponential")
