@@ -592,7 +592,7 @@ class TestNoiseModel:
 
 def totals_over_labels(loss, **options):
     """The sum over all labels of e to the minus loss, for a sure and for an even prediction."""
-    is_row = loss.prediction.axes_of(np.zeros(1))
+    is_row = loss.prediction.axes_of(np.zeros(1)) or isinstance(loss.prediction, Mask)
     sure, even = ([4.0, 1.0, 0.0], [0.0, 0.0, 0.0]) if is_row else (3.0, 0.0)
     predictions = np.array([sure, even])
     if not is_unbounded(loss.prediction):

@@ -7,17 +7,24 @@ import numpy as np
 import pytest
 import torch
 
+from cases.inputs import parts
+
 import lossbook
 from lossbook import LOSSES, numerics, spaces
 from lossbook.gradcheck import example_inputs
 from lossbook.loss import Loss
 from lossbook.losses import FAMILIES
-from lossbook.spaces import Number, Space
+from lossbook.spaces import Flag, Number, Space
 
 # Reductions of six values of order 1 to 100 in float64: rounding stays below this.
 ROUNDING = 1e-12
 
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=list(LOSSES))
+weighable = pytest.mark.parametrize(
+    "loss",
+    [loss for loss in LOSSES.values() if not loss.function.indivisible],
+    ids=[name for name, loss in LOSSES.items() if not loss.function.indivisible],
+)
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
 
 
@@ -68,6 +75,8 @@ class TestDeclarations:
         assert inspect.signature(gradient) == inspect.signature(value)
         assert gradient.spaces == value.spaces
         assert gradient.numbers == value.numbers
+        assert gradient.gradients == value.gradients
+        assert gradient.indivisible == value.indivisible
         if loss.joint:
             assert inspect.signature(loss.joint) == inspect.signature(value)
 
@@ -80,8 +89,8 @@ class TestDeclarations:
             assert len(arrays) + len(numbers) == len(parameters)
             assert [isinstance(space, Space) for space in function.spaces] == [True] * len(arrays)
             assert list(function.numbers) == numbers
-            assert all(isinstance(number, Number) for number in function.numbers.values())
-            assert all(number.refused for number in function.numbers.values())
+            for number in function.numbers.values():
+                assert isinstance(number, Flag) or (isinstance(number, Number) and number.refused)
 
     @every_loss
     def test_a_default_is_accepted(self, loss):
@@ -99,8 +108,18 @@ class TestDeclarations:
 
     @every_loss
     def test_the_axes_that_a_loss_drops_are_those_of_its_prediction(self, loss):
-        prediction, target = six(loss)
-        assert prediction.ndim - loss.function(prediction, target).ndim == loss.prediction.axes_of(prediction)
+        arrays = six(loss)
+        dropped = arrays[0].ndim - np.ndim(loss.function(*arrays))
+        assert dropped == loss.prediction.axes_of(arrays[0])
+
+    @every_loss
+    def test_there_is_a_gradient_in_the_shape_of_each_array_that_has_one(self, loss):
+        arrays = six(loss)
+        gradient = loss.gradient(*arrays)
+        assert isinstance(gradient, tuple) == (loss.gradients > 1)
+        assert [g.shape for g in parts(gradient)] == [a.shape for a in arrays[: loss.gradients]]
+        for method in (loss.grad, lambda *a: loss.value_and_grad(*a)[1]):
+            assert [g.shape for g in parts(method(*arrays))] == [g.shape for g in parts(gradient)]
 
     @pytest.mark.parametrize("function", [numerics.softplus, numerics.softmax, numerics.label_rows])
     def test_building_blocks_are_declared_too(self, function):
@@ -114,7 +133,7 @@ class TestLookUp:
             LOSSES["hubber"]
 
     def test_unknown_loss_unlike_any_lists_all(self):
-        with pytest.raises(KeyError, match=r"there are squared_error, .*, logistic"):
+        with pytest.raises(KeyError, match=r"there are squared_error, .*, logistic, "):
             LOSSES["xyzzy"]
 
     def test_rows_are_frozen(self):
@@ -139,39 +158,53 @@ class TestLookUp:
 
 class TestReduced:
     @every_loss
-    def test_reductions_of_the_value(self, loss, rng):
-        p, t = six(loss)
-        values, w = loss.function(p, t), rng.uniform(0.5, 2, 6)
-        np.testing.assert_array_equal(loss.value(p, t, reduction="none"), values)
-        assert loss.value(p, t) == pytest.approx(values.sum() / 6, rel=ROUNDING)
-        assert loss.value(p, t, reduction="sum") == pytest.approx(values.sum(), rel=ROUNDING)
+    def test_reductions_of_the_value(self, loss):
+        arrays = six(loss)
+        values = loss.function(*arrays)
+        np.testing.assert_array_equal(loss.value(*arrays, reduction="none"), values)
+        assert loss.value(*arrays) == pytest.approx(values.sum() / values.size, rel=ROUNDING)
+        assert loss.value(*arrays, reduction="sum") == pytest.approx(values.sum(), rel=ROUNDING)
+
+    @weighable
+    def test_a_weighted_mean_divides_by_the_sum_of_the_weights(self, loss, rng):
+        arrays = six(loss)
+        values, w = loss.function(*arrays), rng.uniform(0.5, 2, 6)
         mean = (w * values).sum() / w.sum()
-        assert loss.value(p, t, weights=w) == pytest.approx(mean, rel=ROUNDING)
+        assert loss.value(*arrays, weights=w) == pytest.approx(mean, rel=ROUNDING)
 
     @every_loss
+    def test_a_loss_that_is_not_weighed_says_why(self, loss):
+        if loss.function.indivisible:
+            for method in (loss.value, loss.grad, loss.value_and_grad):
+                with pytest.raises(TypeError, match=f"takes no weights: {loss.function.indivisible}"):
+                    method(*six(loss), weights=np.ones(6))
+
+    @weighable
     @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
     def test_gradient_weighs_and_divides_as_the_value_does(self, loss, reduction, rng):
-        p, t = six(loss)
+        arrays = six(loss)
         w = rng.uniform(0.5, 2, 6)
         by_example = w / w.sum() if reduction == "mean" else w
-        expected = loss.gradient(p, t) * by_example.reshape((6,) + (1,) * loss.prediction.axes_of(p))
-        got = loss.grad(p, t, reduction=reduction, weights=w)
-        np.testing.assert_allclose(got, expected, rtol=ROUNDING)
+        found = loss.grad(*arrays, reduction=reduction, weights=w)
+        for got, gradient in zip(parts(found), parts(loss.gradient(*arrays)), strict=True):
+            expected = gradient * by_example.reshape((6,) + (1,) * (gradient.ndim - 1))
+            np.testing.assert_allclose(got, expected, rtol=ROUNDING)
 
     @every_loss
     def test_value_and_grad_is_both(self, loss):
-        p, t = six(loss)
-        value, gradient = loss.value_and_grad(p, t, reduction="sum")
+        arrays = six(loss)
+        value, gradient = loss.value_and_grad(*arrays, reduction="sum")
         # Not exactly: a joint form computes shared parts once, and may round them differently.
-        assert value == pytest.approx(loss.value(p, t, reduction="sum"), rel=ROUNDING)
-        np.testing.assert_allclose(gradient, loss.grad(p, t, reduction="sum"), rtol=ROUNDING)
+        assert value == pytest.approx(loss.value(*arrays, reduction="sum"), rel=ROUNDING)
+        for one, other in zip(parts(gradient), parts(loss.grad(*arrays, reduction="sum")), strict=True):
+            np.testing.assert_allclose(one, other, rtol=ROUNDING)
 
-    @every_loss
+    @weighable
     def test_weights_of_another_shape_are_refused(self, loss):
-        p, t = six(loss)
+        arrays = six(loss)
         for method in (loss.value, loss.grad, loss.value_and_grad):
             with pytest.raises(ValueError, match="weights has shape"):
-                method(p, t, weights=np.ones((6, 1)))
+                method(*arrays, weights=np.ones((6, 1)))
 
     @pytest.mark.parametrize("method", ["value", "grad", "value_and_grad"])
     def test_bad_weights_are_refused(self, method):
@@ -191,10 +224,10 @@ class TestReduced:
     @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
     def test_half_types_are_computed_in_float32_and_rounded_once(self, loss, dtype, reduction):
         half = getattr(torch, dtype)
-        prediction, target = (torch.from_numpy(array) for array in six(loss))
-        narrow = prediction.to(half)
-        got = loss.value_and_grad(narrow, target, reduction=reduction)
-        expected = loss.value_and_grad(narrow.float(), target, reduction=reduction)
-        for ours, wide in zip(got, expected, strict=True):
+        first, *others = (torch.from_numpy(array) for array in six(loss))
+        narrow = first.to(half)
+        got = loss.value_and_grad(narrow, *others, reduction=reduction)
+        expected = loss.value_and_grad(narrow.float(), *others, reduction=reduction)
+        for ours, wide in zip(parts(got), parts(expected), strict=True):
             assert ours.dtype == half
             assert torch.equal(ours, wide.to(half))

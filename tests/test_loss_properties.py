@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from cases.inputs import CLASSES, numbers, strategy
+from cases.inputs import CLASSES, each, in_rows, numbers, parts, strategy
 from cases.inputs import EXAMPLES as N
 from cases.table import CASES
 from hypothesis import assume, given, settings
@@ -48,19 +48,21 @@ smooth_in_leads = pytest.mark.parametrize(
 )
 
 
-def per_example(gradient):
-    """A gradient as one row of entries for each example."""
-    return gradient.reshape(N, -1)
+weighable = pytest.mark.parametrize(
+    "row",
+    [r for r in LOSSES.values() if not r.function.indivisible],
+    ids=lambda row: row.name,
+)
 
 
 @convex
 @tried(data=st.data())
 def test_a_convex_loss_lies_below_its_chords(row, data):
-    first, target = data.draw(inputs(row))
+    first, *target = data.draw(inputs(row))
     second = data.draw(strategy(row.prediction))
-    share = data.draw(st.floats(0, 1))
-    between = row.function(share * first + (1 - share) * second, target)
-    chord = share * row.function(first, target) + (1 - share) * row.function(second, target)
+    share, value = data.draw(st.floats(0, 1)), each(row, row.function)
+    between = value(share * first + (1 - share) * second, *target)
+    chord = share * value(first, *target) + (1 - share) * value(second, *target)
     # The slack is some roundings of the largest value.
     assert np.all(between <= chord + 1e-12 * (1 + np.abs(chord).max()))
 
@@ -68,23 +70,38 @@ def test_a_convex_loss_lies_below_its_chords(row, data):
 @convex
 @tried(data=st.data())
 def test_a_convex_loss_lies_above_its_tangents(row, data):
-    first, target = data.draw(inputs(row))
-    second = data.draw(strategy(row.prediction))
-    value, gradient = row.function(first, target), row.gradient(first, target)
-    slope = np.sum(per_example(gradient) * per_example(second - first), axis=-1)
+    first, *target = data.draw(inputs(row))
+    second, function = data.draw(strategy(row.prediction)), each(row, row.function)
+    value, slopes = function(first, *target), in_rows(each(row, row.gradient)(first, *target))
+    slope = np.sum(slopes * in_rows(second - first), axis=-1)
     # Rounding of the products, which may be much larger than what they add up to.
-    slack = 1e-12 * (1 + np.abs(value) + np.abs(per_example(gradient)).sum(axis=-1) * 20)
-    assert np.all(row.function(second, target) >= value + slope - slack)
+    slack = 1e-12 * (1 + np.abs(value) + np.abs(slopes).sum(axis=-1) * 20)
+    assert np.all(function(second, *target) >= value + slope - slack)
 
 
 @every_loss
 @tried(data=st.data())
+def test_without_weights_the_reduced_loss_is_what_its_definition_says(row, data):
+    arrays = data.draw(inputs(row))
+    values, gradient = row.function(*arrays), parts(row.gradient(*arrays))
+    for reduction, value, divisor in (
+        ("none", values, 1),
+        ("sum", values.sum(), 1),
+        ("mean", values.mean(), values.size),
+    ):
+        np.testing.assert_allclose(row.value(*arrays, reduction=reduction), value, **ROUNDING)
+        found = parts(row.grad(*arrays, reduction=reduction))
+        for ours, slopes in zip(found, gradient, strict=True):
+            np.testing.assert_allclose(ours, slopes / divisor, **ROUNDING)
+
+
+@weighable
+@tried(data=st.data())
 def test_the_reduced_loss_is_what_its_definition_says(row, data):
-    prediction, target = data.draw(inputs(row))
+    arrays = data.draw(inputs(row))
     weights = data.draw(strategy(WEIGHT))
     assume(weights.sum() > 0.1)
-    values, gradient = row.function(prediction, target), row.gradient(prediction, target)
-    rows = per_example(gradient)
+    values, rows = row.function(*arrays), in_rows(row.gradient(*arrays))
     for reduction, w, value, slopes in [
         ("none", None, values, rows),
         ("sum", None, values.sum(), rows),
@@ -99,44 +116,45 @@ def test_the_reduced_loss_is_what_its_definition_says(row, data):
         ),
     ]:
         options = {"reduction": reduction, "weights": w}
-        np.testing.assert_allclose(row.value(prediction, target, **options), value, **ROUNDING)
-        slope = row.grad(prediction, target, **options)
-        np.testing.assert_allclose(per_example(slope), slopes, **ROUNDING)
-        both = row.value_and_grad(prediction, target, **options)
+        np.testing.assert_allclose(row.value(*arrays, **options), value, **ROUNDING)
+        slope = in_rows(row.grad(*arrays, **options))
+        np.testing.assert_allclose(slope, slopes, **ROUNDING)
+        both = row.value_and_grad(*arrays, **options)
         # The joint form computes shared parts once, so it may round them differently.
-        np.testing.assert_allclose(both[0], row.value(prediction, target, **options), **ROUNDING)
-        np.testing.assert_allclose(both[1], slope, **ROUNDING)
+        np.testing.assert_allclose(both[0], row.value(*arrays, **options), **ROUNDING)
+        np.testing.assert_allclose(in_rows(both[1]), slope, **ROUNDING)
 
 
-@every_loss
+@weighable
 @tried(data=st.data())
 def test_repeating_an_example_is_the_same_as_weighing_it(row, data):
-    prediction, target = data.draw(inputs(row))
+    arrays = data.draw(inputs(row))
     counts = np.array([1, 2, 0, 3])
-    repeated = row.value(np.repeat(prediction, counts, axis=0), np.repeat(target, counts, axis=0))
-    weighed = row.value(prediction, target, weights=counts)
+    repeated = row.value(*(np.repeat(array, counts, axis=0) for array in arrays))
+    weighed = row.value(*arrays, weights=counts)
     np.testing.assert_allclose(weighed, repeated, **ROUNDING)
 
 
 @every_loss
 @tried(data=st.data())
 def test_torch_and_numpy_agree(row, data):
-    prediction, target = data.draw(inputs(row))
-    tensors = torch.from_numpy(prediction), torch.from_numpy(target)
+    arrays = data.draw(inputs(row))
+    tensors = [torch.from_numpy(array) for array in arrays]
     for function in (row.function, row.gradient):
-        of_torch = function(*tensors).numpy()
-        np.testing.assert_allclose(of_torch, function(prediction, target), **ROUNDING)
+        pairs = zip(parts(function(*tensors)), parts(function(*arrays)), strict=True)
+        for of_torch, of_numpy in pairs:
+            np.testing.assert_allclose(of_torch.numpy(), of_numpy, **ROUNDING)
 
 
-@every_loss
+@weighable
 @tried(data=st.data())
 def test_examples_do_not_mix(row, data):
-    prediction, target = data.draw(inputs(row))
+    arrays = data.draw(inputs(row))
     order = np.array([2, 0, 3, 1])
     for function in (row.function, row.gradient):
-        np.testing.assert_array_equal(
-            function(prediction[order], target[order]), function(prediction, target)[order]
-        )
+        mixed = parts(function(*(array[order] for array in arrays)))
+        for ours, plain in zip(mixed, parts(function(*arrays)), strict=True):
+            np.testing.assert_array_equal(ours, plain[order])
 
 
 @smooth_in_leads
@@ -321,3 +339,107 @@ def test_margin_losses_bound_the_zero_one_loss(s, y):
     for name in ("hinge", "squared_hinge", "exponential"):
         assert np.all(LOSSES[name].function(s, y) >= mistakes)
     assert np.all(LOSSES["logistic"].function(s, y) >= np.log(2) * mistakes)
+
+
+# Points, masks, boxes, samples, parameters --------------------------------------------------------
+
+
+def strategies(name):
+    return st.tuples(*map(strategy, LOSSES[name].function.spaces))
+
+
+def drawn_for(name):
+    return tried(arrays=strategies(name))
+
+
+@drawn_for("triplet")
+def test_gradients_of_points_sum_to_zero_and_moving_all_alike_changes_nothing(arrays):
+    a, p, n = arrays
+    moved = [array + 8.0 for array in arrays]
+    for squared in (True, False):
+        loss = LOSSES["triplet"]
+        by_points = loss.gradient(a, p, n, squared=squared)
+        np.testing.assert_allclose(sum(by_points), 0, atol=1e-13)  # a few numbers of size 100
+        values = loss.function(a, p, n, squared=squared), loss.function(*moved, squared=squared)
+        # Adding 8 rounds each coordinate by up to 1e-15, of distances up to 600 squared.
+        np.testing.assert_allclose(*values, rtol=1e-12, atol=1e-11)
+
+
+@drawn_for("contrastive")
+def test_of_a_pair_either_point_may_come_first(arrays):
+    a, b, same = arrays
+    loss = LOSSES["contrastive"]
+    np.testing.assert_array_equal(loss.function(a, b, same), loss.function(b, a, same))
+    by_a, by_b = loss.gradient(a, b, same)
+    np.testing.assert_array_equal(by_a, -by_b)
+    np.testing.assert_array_equal(by_a, loss.gradient(b, a, same)[1])
+
+
+@drawn_for("info_nce")
+def test_info_nce_is_the_softmax_cross_entropy_of_products(arrays):
+    q, k = arrays
+    z, ids = q @ k.swapaxes(-1, -2) / 0.5, np.broadcast_to(np.arange(3), (N, 3))
+    entropy, loss = LOSSES["softmax_cross_entropy"], LOSSES["info_nce"]
+    # Products of numbers up to 10 are rounded by 1e-13, and then exponents.
+    near = {"rtol": 1e-11, "atol": 1e-11}
+    values = loss.function(q, k, temperature=0.5)
+    np.testing.assert_allclose(values, entropy.function(z, ids), **near)
+    by_z = entropy.gradient(z, ids) / 0.5
+    by_q, by_k = loss.gradient(q, k, temperature=0.5)
+    np.testing.assert_allclose(by_q, by_z @ k, **near)
+    np.testing.assert_allclose(by_k, by_z.swapaxes(-1, -2) @ q, **near)
+
+
+@drawn_for("dice")
+def test_dice_and_jaccard_are_ends_of_tversky_and_functions_of_each_other(arrays):
+    dice, jaccard, tversky = (LOSSES[name].function for name in ("dice", "jaccard", "tversky"))
+    d, j = dice(*arrays), jaccard(*arrays)
+    np.testing.assert_allclose(d, tversky(*arrays, alpha=0.5, beta=0.5), **ROUNDING)
+    np.testing.assert_allclose(j, tversky(*arrays, alpha=1.0, beta=1.0), **ROUNDING)
+    np.testing.assert_allclose(d, j / (2 - j), **ROUNDING)
+    assert np.all((d >= 0) & (d <= 1))
+
+
+@drawn_for("giou")
+def test_giou_does_not_see_the_unit_nor_which_box_comes_first(arrays):
+    loss = LOSSES["giou"]
+    a, b = arrays
+    values = loss.function(a, b)
+    assert np.all((values >= 0) & (values <= 2))
+    # Powers of 2 round nothing.
+    np.testing.assert_array_equal(loss.function(1024 * a, 1024 * b), values)
+    np.testing.assert_array_equal(loss.gradient(1024 * a, 1024 * b) * 1024, loss.gradient(a, b))
+    np.testing.assert_allclose(loss.function(b, a), values, **ROUNDING)
+
+
+@drawn_for("kl_divergence")
+def test_kl_is_the_cross_entropy_less_the_entropy_and_never_negative(arrays):
+    log_p, t = arrays
+    log_p = log_p - np.log(np.exp(log_p).sum(axis=-1, keepdims=True))
+    log_p = np.minimum(log_p, 0)
+    values = LOSSES["kl_divergence"].function(log_p, t)
+    entropy = LOSSES["categorical_cross_entropy"].function
+    expected = entropy(np.exp(log_p), t) - entropy(t, t)
+    np.testing.assert_allclose(values, expected, rtol=1e-11, atol=1e-12)
+    assert np.all(values >= -1e-12)
+
+
+@drawn_for("wasserstein_1d")
+def test_wasserstein_is_a_distance_of_samples_in_any_order(arrays):
+    distance = LOSSES["wasserstein_1d"].function
+    a, b = arrays
+    np.testing.assert_array_equal(distance(a, b), distance(b, a))
+    np.testing.assert_array_equal(distance(a[:, ::-1], b), distance(a, b))
+    np.testing.assert_allclose(distance(a + 3, a), 3, rtol=1e-14)
+    assert np.all(distance(a, b) <= distance(a, 0 * a) + distance(0 * a, b) + 1e-12)
+    # No other way to pair the two is cheaper.
+    assert np.all(distance(a, b) <= np.abs(a - b).mean(axis=-1) + 1e-12)
+
+
+@drawn_for("l1")
+def test_the_penalty_of_two_arrays_is_the_sum_of_theirs(arrays):
+    (w,) = arrays
+    for name in ("l1", "l2"):
+        penalty = LOSSES[name].function
+        np.testing.assert_allclose(penalty(w), penalty(w[:1]) + penalty(w[1:]), **ROUNDING)
+        np.testing.assert_array_equal(penalty(w), penalty(-w))

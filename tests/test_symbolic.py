@@ -3,24 +3,27 @@
 import numpy as np
 import pytest
 import sympy as sp
+from cases.inputs import parts
 from cases.table import CASES
 
 from lossbook import LOSSES
-from lossbook.cards import CARDS, EntryAxis, Symbolic
-from lossbook.cards.symbolic import ArgMaxOther, MaxOther
+from lossbook.cards import CARDS, BatchAxes, EntryAxis, Symbolic
+from lossbook.cards.symbolic import ArgMaxOther, MaxOther, Ordered, Rank
 from lossbook.derivation import Derivation
 from lossbook.gradcheck import example_inputs
 from lossbook.spaces import CLASS_ID_OR_ROW, LABEL_ROW, ClassId
 
 SYMBOLIC = {name: card.symbolic for name, card in CARDS.items()}
-ELEMENTWISE = [name for name, loss in SYMBOLIC.items() if not isinstance(loss, EntryAxis)]
-CLASS_AXIS = [name for name in SYMBOLIC if name not in ELEMENTWISE]
+ENTRY_AXIS = [name for name, loss in SYMBOLIC.items() if isinstance(loss, EntryAxis)]
+CLASS_AXIS = [name for name in ENTRY_AXIS if SYMBOLIC[name].size == sp.Symbol("K", integer=True, positive=True)]
+OTHER_AXIS = [name for name in ENTRY_AXIS if name not in CLASS_AXIS]
+ELEMENTWISE = [n for n, loss in SYMBOLIC.items() if not isinstance(loss, (EntryAxis, BatchAxes))]
 WITH_IDS = [name for name in CLASS_AXIS if isinstance(LOSSES[name].target, ClassId)]
 WITH_ROWS = [n for n in CLASS_AXIS if LOSSES[n].target in (LABEL_ROW, CLASS_ID_OR_ROW)]
 
 
 def entries(symbols):
-    return symbols if isinstance(symbols, tuple) else (symbols,)
+    return tuple(parts(symbols))
 
 
 def assert_gradient_is_derivative(loss, points):
@@ -45,14 +48,13 @@ def exact(number):
     return sp.Rational(float(number))
 
 
-def substitutions(loss, name, prediction, target):
+def substitutions(loss, name, *example):
     """A row's symbols and exact numbers, with the moderate hyperparameters of its case."""
     options = CASES[name].moderate
     numbers = {loss.hyperparameters[key]: exact(x) for key, x in options.items()}
-    pairs = [(loss.prediction, prediction)] + [(loss.target, target)] * (loss.target is not None)
-    for symbols, row in pairs:
-        numbers |= dict(zip(entries(symbols), map(exact, np.atleast_1d(row)), strict=True))
-    return numbers
+    symbols = entries(loss.prediction) + (() if loss.target is None else entries(loss.target))
+    given = [x for array in example if array is not None for x in np.ravel(array)]
+    return numbers | dict(zip(symbols, map(exact, given), strict=True))
 
 
 def test_every_loss_has_a_formula():
@@ -68,8 +70,23 @@ def test_every_loss_has_a_formula():
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_gradient_of_an_elementwise_loss_is_its_derivative(name):
     loss = SYMBOLIC[name]
-    rows = zip(*example_inputs(name, size=12), strict=True)
+    # Two boxes have more ways to lie than a few numbers.
+    rows = zip(*example_inputs(name, size=40 if name == "giou" else 12), strict=True)
     assert_gradient_is_derivative(loss, [substitutions(loss, name, *row) for row in rows])
+
+
+@pytest.mark.parametrize("name", OTHER_AXIS)
+def test_gradient_of_a_loss_of_points_pixels_or_parameters_is_its_derivative(name):
+    loss = SYMBOLIC[name].at(3)
+    rows = zip(*example_inputs(name, size=12, classes=3), strict=True)
+    assert_gradient_is_derivative(loss, [substitutions(loss, name, *row) for row in rows])
+
+
+def test_gradient_of_a_loss_of_batches_is_its_derivative():
+    loss = SYMBOLIC["info_nce"].at(2, 2)
+    inputs = example_inputs("info_nce", size=(2, 2), classes=2)
+    points = [substitutions(loss, "info_nce", *batches) for batches in zip(*inputs, strict=True)]
+    assert_gradient_is_derivative(loss, points)
 
 
 @pytest.mark.parametrize("label", [1, 2, 3])
@@ -99,7 +116,8 @@ def test_formula_and_code_agree(name, options, form):
     function = row.function if form == "value" else row.gradient
     result = SYMBOLIC[name].lambdify(form, **options)(*inputs)
     # Inputs of size 1 cost the plain formula a few digits at most.
-    np.testing.assert_allclose(result, function(*inputs, **options), rtol=1e-12, atol=1e-12)
+    for theirs, ours in zip(parts(result), parts(function(*inputs, **options)), strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", WITH_ROWS)
@@ -113,17 +131,20 @@ def test_formula_and_code_agree_on_label_rows(name):
 
 @pytest.mark.parametrize("name", SYMBOLIC)
 def test_the_value_takes_complex_predictions_and_follows_the_gradient(name):
-    row, (prediction, target) = LOSSES[name], example_inputs(name)
+    row, (first, *others) = LOSSES[name], example_inputs(name)
     value = SYMBOLIC[name].lambdify(**row.hyperparameters)
     tiny = 1e-30
-    result = value(prediction + tiny * 1j, target)
-    np.testing.assert_allclose(result.real, value(prediction, target), rtol=1e-14)
+    result = value(first + tiny * 1j, *others)
+    np.testing.assert_allclose(result.real, value(first, *others), rtol=1e-14)
     # Moving every entry of a row alike gives the sum of its gradient, up to rounding.
-    slopes = row.gradient(prediction, target).reshape(5, -1).sum(axis=-1)
-    np.testing.assert_allclose(result.imag / tiny, slopes, rtol=1e-12, atol=1e-14)
+    slopes, moved = parts(row.gradient(first, *others))[0].reshape(5, -1), result.imag / tiny
+    if row.function.indivisible:
+        slopes, moved = slopes.reshape(1, -1), moved.sum()
+    np.testing.assert_allclose(moved, slopes.sum(axis=-1).squeeze(), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
+# Of boxes a derivation goes edge by edge, by what is common and what is around.
+@pytest.mark.parametrize("name", [name for name in ELEMENTWISE if name != "giou"])
 def test_a_derivation_leads_from_value_to_gradient(name):
     loss = SYMBOLIC[name]
     for symbol, gradient in zip(entries(loss.prediction), entries(loss.gradient), strict=True):
@@ -134,8 +155,13 @@ def test_a_derivation_leads_from_value_to_gradient(name):
         assert derivation.counts["argued"] == 0
 
 
+DERIVED = [*CLASS_AXIS, "l1", "l2", "dice", "jaccard", "tversky"]
+
+
 # Which rival is the largest is no matter for algebra of indexed sums.
-@pytest.mark.parametrize("name", [n for n in CLASS_AXIS if not SYMBOLIC[n].value.has(MaxOther)])
+@pytest.mark.parametrize(
+    "name", [n for n in ENTRY_AXIS if n in DERIVED and not SYMBOLIC[n].value.has(MaxOther)]
+)
 def test_a_derivation_leads_from_an_indexed_value_to_its_gradient(name):
     loss, j = SYMBOLIC[name], sp.Symbol("j", integer=True)
     start = sp.Derivative(loss.value, loss.prediction[j])
@@ -185,7 +211,8 @@ def test_every_symbol_has_a_domain(name):
     used |= loss.value.free_symbols
     used = {symbol for symbol in used if not isinstance(symbol, sp.Indexed)}
     bases = {base.label for base in loss.domain if isinstance(base, sp.IndexedBase)}
-    assert used - set(loss.domain) - bases - {sp.Symbol("K", integer=True, positive=True)} == set()
+    sizes = {getattr(loss, name) for name in ("size", "dimension") if hasattr(loss, name)}
+    assert used - set(loss.domain) - bases - sizes == set()
 
 
 def test_the_largest_of_the_others():
@@ -195,6 +222,17 @@ def test_the_largest_of_the_others():
     for numbers, first in [("2910", 1), ("0911", 3), ("0912", 4), ("3933", 1)]:
         entries = {z[n]: int(number) for n, number in enumerate(numbers, start=1)}
         assert position.subs(entries) == first
+
+
+def test_the_entries_in_order_and_their_ranks():
+    a, n = sp.IndexedBase("a", real=True), sp.Symbol("n")
+    for numbers in ("2910", "3333", "0210", "9871"):
+        entries = {a[m]: int(number) for m, number in enumerate(numbers, start=1)}
+        for rank, number in enumerate(sorted(numbers), start=1):
+            assert Ordered(a, rank, n).subs(n, 4).subs(entries) == int(number)
+        places = sorted(range(1, 5), key=lambda place: (entries[a[place]], place))
+        ranks = [Rank(a, place, n).subs(n, 4).subs(entries) for place in range(1, 5)]
+        assert [ranks.index(rank) + 1 for rank in range(1, 5)] == places
 
 
 @pytest.mark.parametrize("label", [-1, 0, 4, 0.5, "1"])

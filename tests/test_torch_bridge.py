@@ -11,15 +11,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cases.inputs import parts
 from cases.table import CASES
 from torch.func import grad, jacrev, vmap
 
 from lossbook import LOSSES
 from lossbook.gradcheck import example_inputs
 from lossbook.reduction import REDUCTIONS
+from lossbook.spaces import Mask
 from lossbook.torch import CNN, as_torch
 
 SHAPE = (3, 2)
+
+#: The losses of a prediction and a target, whose values have any shape; and all others.
+PAIRS = [
+    name
+    for name, row in LOSSES.items()
+    if len(row.arrays) == 2 and row.gradients == 1 and not isinstance(row.prediction, Mask)
+]
+OTHERS = [name for name in LOSSES if name not in PAIRS]
 
 # The same formulas in torch, which may round each of a dozen operations differently.
 CLOSE = {"rtol": 1e-13, "atol": 1e-15}
@@ -40,7 +50,7 @@ def arrays(*tensors):
     return [tensor.detach().numpy() for tensor in tensors]
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_value_and_backward_are_the_books(name, reduction, weighted):
@@ -61,7 +71,7 @@ def test_value_and_backward_are_the_books(name, reduction, weighted):
         np.testing.assert_allclose(ours, method(*arrays(prediction, target), **options), **CLOSE)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_backward_multiplies_by_what_comes_from_above(name, reduction):
     prediction, target, _ = inputs(name)
@@ -76,7 +86,7 @@ def test_backward_multiplies_by_what_comes_from_above(name, reduction):
     np.testing.assert_allclose(prediction.grad, expected, **CLOSE)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", PAIRS)
 def test_a_wrong_gradient_reaches_the_training(name, monkeypatch):
     right = LOSSES[name]
     wrong = dataclasses.replace(
@@ -92,7 +102,7 @@ def test_a_wrong_gradient_reaches_the_training(name, monkeypatch):
     np.testing.assert_allclose(found[1], -3 * found[0], **CLOSE)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", PAIRS)
 def test_the_chain_rule_goes_on_below(name):
     leaf = inputs(name)[0]
     prediction, target = leaf.detach() * 1.0, inputs(name)[1]
@@ -102,7 +112,7 @@ def test_the_chain_rule_goes_on_below(name):
     assert torch.equal(leaf.grad, expected)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_value_and_gradient_equal_torchs_own(name, reduction):
     prediction, target, _ = inputs(name)
@@ -158,7 +168,7 @@ def test_a_target_or_weights_that_require_a_gradient_are_refused(argument, reduc
 
 EVERY_WAY = [
     pytest.param(name, reduction, weighted, id=f"{name}-{reduction}-{weighted}")
-    for name in LOSSES
+    for name in PAIRS
     for reduction in REDUCTIONS
     for weighted in (False, True)
 ]
@@ -314,10 +324,128 @@ def test_a_second_derivative_is_refused_under_torch_func(reduction):
         grad(lambda *given: vmap(grad(total))(*given).sum())(*arguments)
 
 
+# Several gradients, masks, batches, parameters ----------------------------------------------------
+
+
+def tensors(name):
+    """What one of OTHERS takes, and weights, or None where it takes none."""
+    row = LOSSES[name]
+    arrays = [torch.from_numpy(array) for array in example_inputs(name, size=3)]
+    weights = np.random.default_rng(1).uniform(0.5, 2.0, 3)
+    return arrays, None if row.function.indivisible else torch.from_numpy(weights)
+
+
+def leaves(name, arrays):
+    """The arrays, of which those with a gradient want it."""
+    count = LOSSES[name].gradients
+    return [a.clone().requires_grad_() for a in arrays[:count]], arrays[count:]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_backward_hands_back_every_gradient_of_the_book(name, reduction):
+    arrays, weights = tensors(name)
+    for given in ({}, {} if weights is None else {"weights": weights}):
+        options = CASES[name].moderate
+        wanted, others = leaves(name, arrays)
+        value = as_torch(name, reduction=reduction, **options)(*wanted, *others, **given)
+        (3 * value).backward()
+        expected = LOSSES[name].value_and_grad(*arrays, reduction=reduction, **given, **options)
+        assert torch.equal(value.detach(), expected[0])
+        for leaf, gradient in zip(wanted, parts(expected[1]), strict=True):
+            assert torch.equal(leaf.grad, 3 * gradient)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_of_several_gradients_one_may_be_wanted(name):
+    arrays, _ = tensors(name)
+    expected = parts(LOSSES[name].grad(*arrays))
+    for place, gradient in enumerate(expected):
+        given = [a.clone().requires_grad_(n == place) for n, a in enumerate(arrays)]
+        as_torch(name)(*given).backward()
+        assert torch.equal(given[place].grad, gradient)
+        assert torch.equal(grad(as_torch(name), place)(*arrays), gradient)
+    all_at_once = grad(as_torch(name), tuple(range(len(expected))))(*arrays)
+    for ours, gradient in zip(all_at_once, expected, strict=True):
+        assert torch.equal(ours, gradient)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_gradients_of_each_example_of_several_arrays(name):
+    row = LOSSES[name]
+    stacked = [torch.from_numpy(a) for a in example_inputs(name, size=(2, 3))]
+    places = tuple(range(row.gradients))
+    ours = vmap(grad(as_torch(name), places))(*stacked)
+    for n in range(2):
+        expected = parts(row.grad(*(a[n] for a in stacked)))
+        for gradients, gradient in zip(ours, expected, strict=True):
+            assert torch.equal(gradients[n], gradient)
+
+
+@pytest.mark.parametrize("name", [n for n in OTHERS if not LOSSES[n].function.indivisible])
+def test_each_unreduced_value_has_its_number_from_above(name):
+    arrays, _ = tensors(name)
+    wanted, others = leaves(name, arrays)
+    upstream = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
+    as_torch(name, reduction="none")(*wanted, *others).backward(upstream)
+    for leaf, gradient in zip(wanted, parts(LOSSES[name].gradient(*arrays)), strict=True):
+        assert torch.equal(leaf.grad, upstream.reshape(3, *(1,) * (leaf.ndim - 1)) * gradient)
+
+
+def test_unreduced_values_of_a_batch_are_values_only():
+    arrays, _ = tensors("info_nce")
+    criterion = as_torch("info_nce", reduction="none")
+    assert torch.equal(criterion(*arrays), LOSSES["info_nce"].function(*arrays))
+    wanted, _ = leaves("info_nce", arrays)
+    with pytest.raises(ValueError, match="reduction must be 'mean' or 'sum' where info_nce is"):
+        criterion(*wanted)
+
+
+@pytest.mark.parametrize("name", [n for n in OTHERS if LOSSES[n].function.indivisible])
+def test_weights_are_refused_where_values_belong_together(name):
+    arrays, _ = tensors(name)
+    for call in (as_torch(name), LOSSES[name].value, LOSSES[name].grad, LOSSES[name].value_and_grad):
+        with pytest.raises(TypeError, match=f"{name} takes no weights: "):
+            call(*arrays, weights=torch.ones(3))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_second_derivative_of_several_arrays_is_refused(name):
+    arrays, _ = tensors(name)
+    wanted, others = leaves(name, arrays)
+    value = as_torch(name)(*(w * w for w in wanted), *others)
+    (gradient, *_) = torch.autograd.grad(value, wanted, create_graph=True)
+    with pytest.raises(RuntimeError, match="first derivatives only"):
+        gradient.sum().backward()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_several_arrays_under_autocast_are_computed_in_float32(name):
+    arrays, _ = tensors(name)
+    halves = [a.to(torch.bfloat16) for a in arrays]
+    wanted, others = leaves(name, halves)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = as_torch(name)(*wanted, *others)
+    value.backward()
+    expected = LOSSES[name].value_and_grad(*(h.float() for h in halves))
+    assert value.dtype == torch.float32
+    assert torch.equal(value.detach(), expected[0])
+    for leaf, gradient in zip(wanted, parts(expected[1]), strict=True):
+        assert torch.equal(leaf.grad, gradient.to(torch.bfloat16))
+
+
+def test_what_has_no_gradient_is_named():
+    (a, b, same), _ = tensors("contrastive")
+    with pytest.raises(ValueError, match=r"same must not require a gradient, .* the a and b only"):
+        as_torch("contrastive")(a, b, same.requires_grad_())
+    with pytest.raises(TypeError, match="b must be a torch tensor, got ndarray"):
+        as_torch("contrastive")(a, b.numpy(), same.detach())
+
+
 # Types, modes and forms of tensors ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_under_autocast_it_computes_in_float32(name, reduction, dtype):
@@ -365,7 +493,7 @@ def test_float64_stays_float64_under_autocast():
     assert torch.equal(value, as_torch("huber")(prediction, target))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", PAIRS)
 def test_inference_tensors(name):
     prediction, target, weights = inputs(name)
     criterion = as_torch(name, **CASES[name].moderate)
@@ -379,7 +507,7 @@ def test_inference_tensors(name):
     assert torch.equal(prediction.grad, expected[1])
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", PAIRS)
 def test_tensors_that_are_not_contiguous(name):
     prediction, target, weights = (tensor.detach() for tensor in inputs(name))
     expected = book(name, [prediction, target, weights], "mean")
@@ -397,7 +525,7 @@ def test_tensors_that_are_not_contiguous(name):
     np.testing.assert_allclose(leaf.grad, expected[1], **CLOSE)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", PAIRS)
 def test_no_examples(name):
     prediction, target, weights = (tensor.detach()[:0] for tensor in inputs(name))
     for given in ((prediction, target), (prediction, target, weights)):
@@ -434,7 +562,7 @@ def test_without_autograd_it_is_just_the_value():
     torch.testing.assert_close(value, with_gradient, **CLOSE)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", PAIRS)
 def test_no_gradient_is_computed_that_nobody_wants(name, monkeypatch):
     def unwanted(*arguments, **options):
         raise AssertionError("a gradient was computed")

@@ -59,7 +59,7 @@ def contrastive(a, b, same, /, *, margin=1.0):
     distance, _ = length_and_direction(a - b)
     gap = clip(margin - distance, 0.0)
     # The last branch is that of a NaN.
-    return xp.where(same == 1, distance**2, xp.where(same == 0, gap**2, same * distance))
+    return xp.where(same == 1, distance, xp.where(same == 0, gap, same)) ** 2
 
 
 @takes(POINT, POINT, BIT, gradients=2, margin=POSITIVE)
@@ -85,10 +85,10 @@ def contrastive_value_and_grad(a, b, same, /, *, margin=1.0):
     xp, apart = array_namespace(a), a - b
     distance, direction = length_and_direction(apart)
     gap = clip(margin - distance, 0.0)
-    value = xp.where(same == 1, distance**2, xp.where(same == 0, gap**2, same * distance))
+    value = xp.where(same == 1, distance, xp.where(same == 0, gap, same)) ** 2
     s, pull = same[..., None], gap[..., None]
     push = xp.where(pull == 0, pull * 0, -2 * pull * direction)
-    slope = xp.where(s == 1, 2 * apart, xp.where(s == 0, push, s * apart))
+    slope = xp.where(s == 1, 2 * apart, xp.where(s == 0, push, s + 0 * apart))
     return value, (slope, -slope)
 
 

