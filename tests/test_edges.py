@@ -136,6 +136,9 @@ def types_and_layouts(call):
         if not reals or (first != other and len(reals) < 2):
             yield name, "n/a: takes too few arrays of real numbers"
             continue
+        if first != other and call.own_types:
+            yield name, "n/a: torch gives each leaf its gradient in the leaf's own type"
+            continue
         rounding = TYPES[first][1]
         casts = {n: TYPES[first if n == call.first else other][0] for n in reals}
         ids = torch.from_numpy if "torch" in name else np.asarray

@@ -48,7 +48,7 @@ class Criterion(torch.nn.Module):
     order.
 
     Under ``torch.autocast`` a prediction of a half type is computed with in float32, and the result
-    is float32, as with torch's own losses; the gradient arrives in the prediction's own type.
+    is float32, as with torch's own losses. A gradient arrives in the type of its own array.
 
     Raises
     ------

@@ -39,6 +39,7 @@ class Call:
     infinite : what becomes of an infinity in an array: "limit" if nothing is said, else "nan",
         "refused", "free" for anything but an error, or "n/a: " and why
     nan : what becomes of a NaN in it: "nan" if nothing is said, or as for an infinity
+    own_types : whether each result has the dtype of its own array, not of the first
     types : the array types that are accepted; another is refused by name of the first array
     """
 
@@ -55,6 +56,7 @@ class Call:
     scalar: object = None
     infinite: dict = field(default_factory=dict)
     nan: dict = field(default_factory=dict)
+    own_types: bool = False
     types: tuple = ("NumPy float64", "NumPy narrow", "torch")
 
     @property
@@ -200,6 +202,7 @@ def of_loss(row):
                 one=[one[part] for part in parts],
                 none=none,
                 infinite=infinite,
+                own_types=source == "as_torch" and reduced == "grad" and row.gradients > 1,
                 scalar=scalar or [of_first[part][0] for part in parts],
                 types=("torch",) if source == "as_torch" else Call.types,
             )
