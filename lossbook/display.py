@@ -299,10 +299,12 @@ def _passport(loss):
 
 
 def _kinds(loss, spaces):
-    """What the arrays that there is a gradient by hold, and which these are if there are several."""
+    """What the arrays with a gradient hold, and which these are if there are several."""
     if len(spaces) == 1:
         return spaces[0].name
-    return f"{spaces[0].name} each: " + ", ".join(f"`{name}`" for name in loss.arrays[: len(spaces)])
+    return f"{spaces[0].name} each: " + ", ".join(
+        f"`{name}`" for name in loss.arrays[: len(spaces)]
+    )
 
 
 #: What is said of a loss in another library, a column each.

@@ -232,9 +232,7 @@ class Mask(Row):
         """As for every space; there must be an axis of items."""
         checks.real(name, array)
         if array.ndim == 0:
-            raise ValueError(
-                f"{name} must have a first axis that counts the items, got shape ()"
-            )
+            raise ValueError(f"{name} must have a first axis that counts the items, got shape ()")
         return array
 
 

@@ -84,7 +84,9 @@ def sizes(loss, arrays):
 
     Of masks, whose cards speak of the sum of absolute changes, it is the largest slope.
     """
-    return np.linalg.norm(in_rows(arrays), np.inf if isinstance(loss.prediction, Mask) else 2, axis=-1)
+    return np.linalg.norm(
+        in_rows(arrays), np.inf if isinstance(loss.prediction, Mask) else 2, axis=-1
+    )
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -145,7 +147,9 @@ def neighbours(space, prediction, rng):
             elif isinstance(space, LogClassRow):
                 yield log_softmax(moved)
             elif isinstance(space, Box):
-                yield np.concatenate([np.minimum(*np.split(moved, 2)), np.maximum(*np.split(moved, 2))])
+                yield np.concatenate(
+                    [np.minimum(*np.split(moved, 2)), np.maximum(*np.split(moved, 2))]
+                )
             elif np.all((space.low < moved) & (moved < space.high)):
                 yield moved
 
@@ -639,7 +643,9 @@ def exact_value(loss, example):
     with mp.workdps(50):
         numbers = [x if isinstance(x, int) else as_exact(x) for x in example]
         terms = CASES[loss.name].value(*numbers, **loss.hyperparameters)
-        return float(mp.fsum(x for term in terms for x in (term if isinstance(term, list) else [term])))
+        return float(
+            mp.fsum(x for term in terms for x in (term if isinstance(term, list) else [term]))
+        )
 
 
 def as_exact(number):

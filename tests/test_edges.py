@@ -306,6 +306,51 @@ def test_every_pair_that_does_not_apply_has_its_reason():
     assert len(dict(PAIRS)) == len(PAIRS)
 
 
+# Points, at ends and where they meet --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("library", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_points_that_meet_or_lie_infinitely_far_apart(dtype, library):
+    origin, far = (library(np.array([x], dtype)) for x in ([0.0, 0.0], [math.inf, 1.0]))
+    zero, one = (library(np.array([x], dtype)) for x in (0.0, 1.0))
+    contrastive, triplet = LOSSES["contrastive"], LOSSES["triplet"]
+    for a, b, same, value, by_a in (
+        (origin, origin, one, 0.0, [0.0, 0.0]),
+        (origin, origin, zero, 1.0, [0.0, 0.0]),
+        (far, origin, one, math.inf, [math.inf, 2.0]),
+        (far, origin, zero, 0.0, [0.0, 0.0]),
+        (origin, origin, library(np.array([math.nan], dtype)), math.nan, [math.nan, math.nan]),
+    ):
+        found = contrastive.value_and_grad(a, b, same, reduction="none")
+        np.testing.assert_array_equal(flat(found[0]), [value])
+        np.testing.assert_array_equal(flat(found[1]), [*by_a, *np.negative(by_a)])
+    # At a distance of 0 an unsquared slope has no direction; exactly at the margin there is none.
+    unit = library(np.array([[1.0, 0.0]], dtype))
+    for arrays, options, value, slopes in (
+        ((origin, origin, unit), {"margin": 1.0}, 0.0, [0.0] * 6),
+        ((origin, origin, unit), {"margin": 1.5}, 0.5, [2.0, 0, 0, 0, -2, 0]),
+        ((origin, origin, unit), {"margin": 1.5, "squared": False}, 0.5, [1.0, 0, 0, 0, -1, 0]),
+        ((origin, unit, origin), {"margin": 1.5, "squared": False}, 2.5, [-1.0, 0, 1, 0, 0, 0]),
+        ((origin, far, unit), {}, math.inf, [-math.inf, -2, math.inf, 2, -2, 0]),
+        ((origin, unit, far), {}, 0.0, [0.0] * 6),
+    ):
+        found = triplet.value_and_grad(*arrays, reduction="none", **options)
+        np.testing.assert_array_equal(flat(found[0]), [value])
+        np.testing.assert_array_equal(flat(found[1]), slopes)
+
+
+@pytest.mark.parametrize("library", [np.asarray, torch.as_tensor])
+def test_a_large_mask_loses_no_digit_in_a_half_type(library):
+    # 100,000 pixels: the sum of their halves is past what float16 holds.
+    labels = np.zeros((1, 100_000), np.float16)
+    labels[:, ::2] = 1
+    arrays = library(np.full_like(labels, 0.5)), library(labels)
+    for name, value in (("dice", 0.5), ("jaccard", 2 / 3), ("tversky", 0.5)):
+        assert float(LOSSES[name].function(*arrays)[0]) == pytest.approx(value, rel=1e-3)
+        assert np.isfinite(flat(LOSSES[name].gradient(*arrays))).all()
+
+
 # Infinities that meet -----------------------------------------------------------------------------
 
 INF, NAN = math.inf, math.nan
@@ -330,6 +375,28 @@ LIMITS = [
     ("poisson_nll_grad", [-INF, -INF, INF, INF], [0.0, -2.0, INF, INF], [0.0, 2.0, 0.0, 2.0]),
     ("gaussian_nll", [[1.0, INF], [1.0, -INF], [1.0, -INF]], [INF, INF, -INF], [0.0, 0.0, 1.0]),
     ("gaussian_nll", [[INF, 0.0], [-INF, 0.0]], [INF, INF], [0.0, 0.0]),
+    ("l1", [[INF, -INF]], INF),
+    ("l2", [[-INF, 1.0]], INF),
+    ("l1_grad", [[INF, -INF]], [1.0, -1.0]),
+    ("l2_grad", [[INF, -INF]], [INF, -INF]),
+    ("kl_divergence", [[-INF, 0.0], [-INF, 0.0]], [0.0, INF], [[0.0, 1.0], [0.5, 0.5]]),
+    ("kl_divergence_grad", [[-INF, 0.0], [NAN, 0.0]], [-0.0, -1.0, NAN, -1.0], [[0.0, 1.0]] * 2),
+    (
+        "wasserstein_1d",
+        [[INF, 0.0], [0.0, -INF], [INF, 0.0]],
+        [INF, INF, NAN],
+        [[1.0, 0.0]] * 2 + [[INF, 0.0]],
+    ),
+    ("wasserstein_1d_grad", [[INF, 0.0], [2.0, -INF]], [0.5, 0.0, 0.5, -0.5], [[1.0, 0.0]] * 2),
+    (
+        "giou",
+        [[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0]],
+        [1.0, 2.0],
+        [[1.0] * 4, [3.0, 0.0, 3.0, 1.0]],
+    ),
+    ("giou", [[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, INF, 1.0]], [0.0, NAN], [[0.0, 0.0, 1.0, 1.0]] * 2),
+    ("dice", [[0.0, 0.0], [0.0, NAN], [1.0, 1.0]], [0.0, NAN, 1.0], [[0.0, 0.0]] * 3),
+    ("jaccard_grad", [[0.0, 0.0], [1.0, 1.0]], [0.0] * 4, [[0.0, 0.0]] * 2),
 ]
 
 

@@ -6,7 +6,6 @@ import inspect
 import numpy as np
 import pytest
 import torch
-
 from cases.inputs import parts
 
 import lossbook
@@ -176,7 +175,9 @@ class TestReduced:
     def test_a_loss_that_is_not_weighed_says_why(self, loss):
         if loss.function.indivisible:
             for method in (loss.value, loss.grad, loss.value_and_grad):
-                with pytest.raises(TypeError, match=f"takes no weights: {loss.function.indivisible}"):
+                with pytest.raises(
+                    TypeError, match=f"takes no weights: {loss.function.indivisible}"
+                ):
                     method(*six(loss), weights=np.ones(6))
 
     @weighable
@@ -196,7 +197,9 @@ class TestReduced:
         value, gradient = loss.value_and_grad(*arrays, reduction="sum")
         # Not exactly: a joint form computes shared parts once, and may round them differently.
         assert value == pytest.approx(loss.value(*arrays, reduction="sum"), rel=ROUNDING)
-        for one, other in zip(parts(gradient), parts(loss.grad(*arrays, reduction="sum")), strict=True):
+        for one, other in zip(
+            parts(gradient), parts(loss.grad(*arrays, reduction="sum")), strict=True
+        ):
             np.testing.assert_allclose(one, other, rtol=ROUNDING)
 
     @weighable

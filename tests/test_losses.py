@@ -212,7 +212,9 @@ def test_agrees_with_torch(name, options):
     # formulas: it takes 1 - q by subtraction.
     close = {"rtol": 1e-12, "atol": 1e-12}
     torch.testing.assert_close(row.function(*inputs, **options), expected.detach(), **close)
-    for ours, theirs in zip(parts(row.gradient(*inputs, **options)), expected_gradients, strict=True):
+    for ours, theirs in zip(
+        parts(row.gradient(*inputs, **options)), expected_gradients, strict=True
+    ):
         torch.testing.assert_close(ours, theirs, **close)
 
 
@@ -245,7 +247,7 @@ def test_works_on_any_leading_shape(name, size, library):
     assert tuple(value.shape) == size
     assert [g.shape for g in parts(gradient)] == [a.shape for a in inputs[: row.gradients]]
     if value.ndim == 3:
-        alone = [array[0, 0] for array in inputs] if "info_nce" != name else None
+        alone = [array[0, 0] for array in inputs] if name != "info_nce" else None
         if alone is None:
             np.testing.assert_allclose(
                 np.asarray(value[0]), np.asarray(row.function(*(a[0] for a in inputs))), rtol=1e-14

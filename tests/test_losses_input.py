@@ -6,12 +6,11 @@ import re
 import numpy as np
 import pytest
 import torch
-
 from cases.inputs import parts
 
 from lossbook import LOSSES
 from lossbook.gradcheck import example_inputs
-from lossbook.spaces import BIT, LABEL_ROW, Flag, MEAN_AND_LOG_VARIANCE, ClassId, ClassRow
+from lossbook.spaces import BIT, LABEL_ROW, MEAN_AND_LOG_VARIANCE, ClassId, ClassRow, Flag
 
 PAIRS = [
     pytest.param(name, function, id=function.__name__)
@@ -156,9 +155,7 @@ def test_an_unknown_hyperparameter_is_refused_by_name(name):
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])
-@pytest.mark.parametrize(
-    ("name", "which"), [place for place in PLACES if place not in INTEGERS]
-)
+@pytest.mark.parametrize(("name", "which"), [place for place in PLACES if place not in INTEGERS])
 def test_nan_in_gives_nan_out(name, which, library):
     row, inputs = LOSSES[name], example_inputs(name)
     clean = row.function(*inputs), row.gradient(*inputs)
@@ -257,7 +254,9 @@ def test_empty_input_is_refused_for_the_mean_alone(name):
 def test_an_empty_batch_is_refused_and_no_parameters_cost_nothing():
     empty = np.zeros((0, 3))
     for method in (LOSSES["info_nce"].function, LOSSES["info_nce"].value):
-        refused(method, empty, empty, error=ValueError, says="must have a batch of at least 1 point")
+        refused(
+            method, empty, empty, error=ValueError, says="must have a batch of at least 1 point"
+        )
     for name in ("l1", "l2"):
         for reduction in ("mean", "sum", "none"):
             value, gradient = LOSSES[name].value_and_grad(empty, reduction=reduction)
@@ -266,7 +265,10 @@ def test_an_empty_batch_is_refused_and_no_parameters_cost_nothing():
 
 
 def test_a_box_turned_inside_out_is_refused_and_shown():
-    right, wrong = np.array([[0.0, 0, 1, 1], [0, 0, 2, 2]]), np.array([[0.0, 0, 1, 1], [0, 3, 2, 2.5]])
+    right, wrong = (
+        np.array([[0.0, 0, 1, 1], [0, 0, 2, 2]]),
+        np.array([[0.0, 0, 1, 1], [0, 3, 2, 2.5]]),
+    )
     for library in (np.asarray, torch.as_tensor):
         for function in (LOSSES["giou"].function, LOSSES["giou"].gradient, LOSSES["giou"].value):
             for place, named in enumerate(("boxes", "other")):
@@ -285,5 +287,7 @@ def test_masks_need_an_axis_of_items_and_rows_an_entry():
         says="probabilities must have a first axis that counts the items, got shape ()",
     )
     empty = np.zeros((2, 0))
-    refused(LOSSES["wasserstein_1d"].function, empty, empty, error=ValueError, says="at least 1 entry")
+    refused(
+        LOSSES["wasserstein_1d"].function, empty, empty, error=ValueError, says="at least 1 entry"
+    )
     assert LOSSES["dice"].function(empty, empty).tolist() == [0, 0]

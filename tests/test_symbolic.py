@@ -15,7 +15,11 @@ from lossbook.spaces import CLASS_ID_OR_ROW, LABEL_ROW, ClassId
 
 SYMBOLIC = {name: card.symbolic for name, card in CARDS.items()}
 ENTRY_AXIS = [name for name, loss in SYMBOLIC.items() if isinstance(loss, EntryAxis)]
-CLASS_AXIS = [name for name in ENTRY_AXIS if SYMBOLIC[name].size == sp.Symbol("K", integer=True, positive=True)]
+CLASS_AXIS = [
+    name
+    for name in ENTRY_AXIS
+    if SYMBOLIC[name].size == sp.Symbol("K", integer=True, positive=True)
+]
 OTHER_AXIS = [name for name in ENTRY_AXIS if name not in CLASS_AXIS]
 ELEMENTWISE = [n for n, loss in SYMBOLIC.items() if not isinstance(loss, (EntryAxis, BatchAxes))]
 WITH_IDS = [name for name in CLASS_AXIS if isinstance(LOSSES[name].target, ClassId)]

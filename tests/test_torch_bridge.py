@@ -404,7 +404,12 @@ def test_unreduced_values_of_a_batch_are_values_only():
 @pytest.mark.parametrize("name", [n for n in OTHERS if LOSSES[n].function.indivisible])
 def test_weights_are_refused_where_values_belong_together(name):
     arrays, _ = tensors(name)
-    for call in (as_torch(name), LOSSES[name].value, LOSSES[name].grad, LOSSES[name].value_and_grad):
+    for call in (
+        as_torch(name),
+        LOSSES[name].value,
+        LOSSES[name].grad,
+        LOSSES[name].value_and_grad,
+    ):
         with pytest.raises(TypeError, match=f"{name} takes no weights: "):
             call(*arrays, weights=torch.ones(3))
 

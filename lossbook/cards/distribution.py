@@ -34,9 +34,7 @@ CARDS = {
             log_p,
             rows,
             over_classes(
-                cases(
-                    (product(rows[k], minus(sp.log(rows[k]), log_p[k])), rows[k] > 0), (0, True)
-                )
+                cases((product(rows[k], minus(sp.log(rows[k]), log_p[k])), rows[k] > 0), (0, True))
             ),
             -rows[j],
             domain={log_p: sp.Interval(-sp.oo, 0), rows: "simplex", j: (1, K)},
@@ -46,7 +44,9 @@ CARDS = {
         convexity="Convex in the log-probabilities: it is linear in them.",
         lipschitz="1-Lipschitz in the Euclidean norm of the log-probabilities.",
         kinks="None.",
-        stable_form="A term with $t_k = 0$ is left out, and no logarithm of the prediction is taken.",
+        stable_form=(
+            "A term with $t_k = 0$ is left out, and no logarithm of the prediction is taken."
+        ),
         failure="One class that occurs and was given the probability 0 makes it infinite.",
         conventions=(
             pytorch(
@@ -91,14 +91,18 @@ CARDS = {
         ),
         minimiser="The median of the target's smallest entries, of its second smallest, and so on.",
         noise_model="None: it compares two samples, not a prediction with an outcome.",
-        convexity="Not convex: two orders of a sample fit alike, and what lies between them does not.",
+        convexity=(
+            "Not convex: two orders of a sample fit alike, and what lies between them does not."
+        ),
         lipschitz=r"$1/\sqrt n$-Lipschitz in the Euclidean norm of the $n$ entries.",
         kinks=(
             "Where an entry is at its place, where 0 is chosen; where entries tie, the first "
             "counts as the smaller."
         ),
         stable_form="Each gap is divided by $n$ before they are added: only the result overflows.",
-        failure="It does not see which entry belongs to which: a prediction in any order costs as much.",
+        failure=(
+            "It does not see which entry belongs to which: a prediction in any order costs as much."
+        ),
         conventions=(
             formula(
                 "PyTorch", "(p.sort(dim=-1).values - t.sort(dim=-1).values).abs().mean(dim=-1)"

@@ -55,9 +55,7 @@ CARDS = {
         symbolic=EntryAxis(
             (a, b),
             s,
-            sp.Add(
-                product(s, d**2), product(1 - s, sp.Max(0, minus(m, d)) ** 2), evaluate=False
-            ),
+            sp.Add(product(s, d**2), product(1 - s, sp.Max(0, minus(m, d)) ** 2), evaluate=False),
             (minus(_pull, _push), minus(_push, _pull)),
             hyperparameters={"margin": m},
             domain=_POINTS | {a: sp.Reals, b: sp.Reals, s: sp.FiniteSet(0, 1), m: _POSITIVE},
@@ -66,8 +64,12 @@ CARDS = {
         ),
         minimiser="Equal points if they belong together, else any two at least $m$ apart.",
         noise_model="None: points at least $m$ apart all cost 0, so that no density is left.",
-        convexity="Not convex in the points: those that do not belong together cost most where equal.",
-        lipschitz="Not Lipschitz: of points that belong together the slope grows with the distance.",
+        convexity=(
+            "Not convex in the points: those that do not belong together cost most where equal."
+        ),
+        lipschitz=(
+            "Not Lipschitz: of points that belong together the slope grows with the distance."
+        ),
         kinks="At $d = 0$ of points that do not belong together, where 0 is chosen.",
         stable_form=(
             "Differences are divided by the largest before they are squared: the distance does not "
@@ -117,13 +119,21 @@ CARDS = {
         minimiser="Any triplet whose positive is nearer than its negative by the margin.",
         noise_model="None: all triplets that keep the margin cost 0, so that no density is left.",
         convexity="Not convex in the points.",
-        lipschitz="Not Lipschitz where distances are squared; unsquared it is, with the constant $\\sqrt6$.",
+        lipschitz=(
+            "Not Lipschitz where distances are squared; unsquared it is, with the constant "
+            "$\\sqrt6$."
+        ),
         kinks=(
             "Exactly at the margin, where 0 is chosen; unsquared also at a distance of 0, whose "
             "unit vector counts as 0."
         ),
-        stable_form="Distances are compared first, then $m$ is added: it is not lost in large ones.",
-        failure="If all points fall together, the loss is the margin, the slope is 0, and nothing moves.",
+        stable_form=(
+            "Distances are compared first, then $m$ is added: it is not lost in large ones."
+        ),
+        failure=(
+            "If all points fall together, the loss is the margin, the slope is 0, and nothing "
+            "moves."
+        ),
         conventions=(
             formula(
                 "PyTorch",

@@ -113,8 +113,7 @@ CARDS = {
             ),
             formula(
                 "optax",
-                "1 - (2 * (p * t).sum(axis=1) + smooth)"
-                " / (p.sum(axis=1) + t.sum(axis=1) + smooth)",
+                "1 - (2 * (p * t).sum(axis=1) + smooth) / (p.sum(axis=1) + t.sum(axis=1) + smooth)",
             ),
         ),
     ),
@@ -153,9 +152,7 @@ CARDS = {
                 "scikit-learn",
                 "-",
                 note="`jaccard_score` of a hard mask is one minus it.",
-                evidence=(
-                    "close(1 - sklearn.metrics.jaccard_score([1, 1, 0], [1, 0, 0]), 1 / 2)",
-                ),
+                evidence=("close(1 - sklearn.metrics.jaccard_score([1, 1, 0], [1, 0, 0]), 1 / 2)",),
             ),
             formula(
                 "optax",
@@ -170,9 +167,7 @@ CARDS = {
             p,
             t,
             minus(1, (hits + s) / whole),
-            minus(
-                (hits + s) * (t[j] + alpha * (1 - t[j]) - beta * t[j]) / whole**2, t[j] / whole
-            ),
+            minus((hits + s) * (t[j] + alpha * (1 - t[j]) - beta * t[j]) / whole**2, t[j] / whole),
             hyperparameters={"alpha": alpha, "beta": beta, "smooth": s},
             domain=_MASKS | dict.fromkeys((alpha, beta, s), _NOT_NEGATIVE),
             where={
@@ -231,14 +226,18 @@ CARDS = {
             where=_SIDES,
         ),
         minimiser="The other box.",
-        noise_model="None: it is bounded, so that $e^{-\\text{loss}}$ has no integral over the boxes.",
+        noise_model=(
+            "None: it is bounded, so that $e^{-\\text{loss}}$ has no integral over the boxes."
+        ),
         convexity="Not convex in the corners.",
         lipschitz="Not Lipschitz: the slope is as steep as the boxes are small.",
         kinks=(
             "Where an edge lies on the other box's, half of each side's slope is taken. Boxes that "
             "touch have the slope of boxes apart."
         ),
-        stable_form="Sides are divided by those of the box around both: no area over- or underflows.",
+        stable_form=(
+            "Sides are divided by those of the box around both: no area over- or underflows."
+        ),
         failure="A box that lies anywhere inside the other costs the same: no slope centres it.",
         conventions=(
             pytorch(

@@ -65,7 +65,9 @@ CARDS = {
         convexity="Strictly convex in the parameters.",
         lipschitz="Not Lipschitz; the gradient is 1-Lipschitz.",
         kinks="None.",
-        stable_form="One factor is halved before they are multiplied, so that only the result overflows.",
+        stable_form=(
+            "One factor is halved before they are multiplied, so that only the result overflows."
+        ),
         failure="It shrinks small parameters less and less, and no parameter becomes exactly 0.",
         conventions=(
             formula("PyTorch", "p.square().sum() / 2"),

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, reduce
-from itertools import combinations, product as every
+from itertools import combinations
+from itertools import product as every
 
 import numpy as np
 import sympy as sp

@@ -1,9 +1,9 @@
 """The losses: two plain functions each, one file a family, mathematics only.
 
 ``name`` returns unreduced values, ``name_grad`` the derivative of their sum with respect to the
-prediction, or a tuple of those with respect to several. Where the two share work, ``name_value_and_grad`` computes both; it checks nothing, and
-is called by the front door, :class:`lossbook.loss.Loss`. The public names are listed in
-``__all__``.
+prediction, or a tuple of those with respect to several. Where the two share work,
+``name_value_and_grad`` computes both; it checks nothing, and is called by the front door,
+:class:`lossbook.loss.Loss`. The public names are listed in ``__all__``.
 """
 
 from lossbook.losses import (

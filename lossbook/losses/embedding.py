@@ -19,7 +19,7 @@ from array_api_compat import array_namespace, device
 from lossbook import numerics
 from lossbook.declaration import takes
 from lossbook.numerics import clip
-from lossbook.spaces import BIT, FLAG, NOT_NEGATIVE, POINT, POINTS, POSITIVE
+from lossbook.spaces import BIT, FLAG, POINT, POINTS, POSITIVE
 
 # A loss has checked its arguments before it calls these.
 length_and_direction = numerics.length_and_direction.unchecked

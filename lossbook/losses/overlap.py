@@ -164,9 +164,7 @@ def tversky_grad(probabilities, labels, /, *, alpha=0.5, beta=0.5, smooth=0.0):
     >>> tversky_grad(np.array([[1.0, 0.5, 0.0]]), np.array([[1, 1, 0]]), alpha=0.25, beta=1.0)
     array([[-0.5    , -0.5    ,  0.09375]])
     """
-    return tversky_value_and_grad(
-        probabilities, labels, alpha=alpha, beta=beta, smooth=smooth
-    )[1]
+    return tversky_value_and_grad(probabilities, labels, alpha=alpha, beta=beta, smooth=smooth)[1]
 
 
 def tversky_value_and_grad(probabilities, labels, /, *, alpha=0.5, beta=0.5, smooth=0.0):

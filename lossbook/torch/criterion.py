@@ -43,9 +43,9 @@ class Criterion(torch.nn.Module):
 
     A loss of other arrays is called with those, as ``criterion(anchor, positive, negative)``. The
     optional last argument, `weights`, has the shape of the unreduced values. The gradient with
-    respect to the prediction, or to each of several, is the one derived in the book, not autograd's.
-    It works under ``torch.func.grad``, ``value_and_grad``, ``vjp``, ``jacrev`` and ``vmap``, in any
-    order.
+    respect to the prediction, or to each of several, is the one derived in the book, and not
+    autograd's. It works under ``torch.func.grad``, ``value_and_grad``, ``vjp``, ``jacrev`` and
+    ``vmap``, in any order.
 
     Under ``torch.autocast`` a prediction of a half type is computed with in float32, and the result
     is float32, as with torch's own losses. A gradient arrives in the type of its own array.
@@ -99,7 +99,7 @@ class Criterion(torch.nn.Module):
 
     def _bound(self, arrays, named):
         """The arrays and the weights of a call, by place or by name."""
-        kind, empty = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         places = [inspect.Parameter(name, kind) for name in self.names]
         places.append(inspect.Parameter("weights", kind, default=None))
         bound = inspect.Signature(places).bind(*arrays, **named)
@@ -118,7 +118,9 @@ def _apply(criterion, weights, arrays, with_gradient=False):
     """The value, and the gradients where they are asked for or are going to be."""
     if torch.is_grad_enabled():
         count = criterion.loss.gradients
-        of_data = zip((*criterion.names[count:], "weights"), (*arrays[count:], weights), strict=True)
+        of_data = zip(
+            (*criterion.names[count:], "weights"), (*arrays[count:], weights), strict=True
+        )
         for name, given in of_data:
             if isinstance(given, torch.Tensor) and given.requires_grad:
                 derived = " and ".join(criterion.names[:count])

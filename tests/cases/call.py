@@ -172,7 +172,9 @@ def of_loss(row):
         )
         if row.function.indivisible:
             # What one row gives, and none, is not what it gives among others.
-            told = {"one": slice(0, 1)} | ({"none": slice(0, 0), "scalar": (0, 0)} if is_whole else {})
+            told = {"one": slice(0, 1)} | (
+                {"none": slice(0, 0), "scalar": (0, 0)} if is_whole else {}
+            )
             told = {
                 size: function(*(np.asarray(a[at]) for a in call.arrays.values()), **call.numbers)
                 for size, at in told.items()

@@ -10,12 +10,14 @@ from torch.nn import functional as F
 
 LOGS = [[-1.0, -2.0, -0.5, -3.0], [0.0, -np.inf, -1e-30, -800.0], [-1e30, -700.0, -40.0, 0.0]]
 SAMPLES = [[0.0, 0.0, 1.0, 2.0], [3.0, 2.0, 1.0, 0.0], [1e30, -1e30, 1e-30, 1.0], [2.0] * 4]
-# Three samples, each as likely: the medians of the smallest, middle and largest numbers are 1, 5, 6.
+# Three samples, each as likely: the medians of the smallest, the middle and the largest numbers are
+# 1, 5 and 6.
 SEEN, ALIKE = np.array([[0.0, 5.0, 5.0], [7.0, 1.0, 9.0], [4.0, 3.0, 6.0]]), np.full(3, 1 / 3)
 
 
 def kl_terms(log_p, t):
-    return [x for l, q in zip(log_p, t, strict=True) if q for x in (q * mp.log(q), -q * l)]
+    pairs = [(log_q, q) for log_q, q in zip(log_p, t, strict=True) if q]
+    return [term for log_q, q in pairs for term in (q * mp.log(q), -q * log_q)]
 
 
 def order(sample):

@@ -25,7 +25,9 @@ PAIRS = (
 )
 TRIPLETS = tuple(
     POINTS[np.array(places)]
-    for places in zip(*[(i, j, k) for i in range(4) for j in range(4) for k in range(4)], strict=True)
+    for places in zip(
+        *[(i, j, k) for i in range(4) for j in range(4) for k in range(4)], strict=True
+    )
 )
 BATCHES = (
     np.array([[[40.0, 0.0], [0.0, 40.0]], [[0.0, 0.0], [0.0, 0.0]], [[1.0, 2.0], [-2.0, 1.0]]]),

@@ -42,8 +42,7 @@ def shape_of(space, count):
 
 
 def each(row, function):
-    """A function of a loss that takes examples along the first axis, also where it takes but one.
-    """
+    """A function of a loss for examples along the first axis, also where it takes but one."""
     if not isinstance(row.prediction, Whole):
         return function
 

@@ -2,7 +2,6 @@
 
 import mpmath as mp
 import numpy as np
-import torch
 from cases.case import Case, Lipschitz, Minimum, built, without_hyperparameters
 from scipy import stats
 
