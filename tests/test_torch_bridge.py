@@ -357,6 +357,24 @@ def test_backward_hands_back_every_gradient_of_the_book(name, reduction):
 
 
 @pytest.mark.parametrize("name", OTHERS)
+def test_wrong_gradients_reach_the_training(name, monkeypatch):
+    right, (arrays, _) = LOSSES[name], tensors(name)
+
+    def wrong(*given, **options):
+        gradients = parts(right.gradient(*given, **options))
+        turned = tuple((-3 - place) * gradient for place, gradient in enumerate(gradients))
+        return turned if len(turned) > 1 else turned[0]
+
+    expected = parts(right.grad(*arrays))
+    monkeypatch.setitem(LOSSES, name, dataclasses.replace(right, gradient=wrong, joint=None))
+    wanted, others = leaves(name, arrays)
+    as_torch(name)(*wanted, *others).backward()
+    for place, (leaf, gradient) in enumerate(zip(wanted, expected, strict=True)):
+        assert gradient.abs().max() > 0
+        np.testing.assert_allclose(leaf.grad, (-3 - place) * gradient, **CLOSE)
+
+
+@pytest.mark.parametrize("name", OTHERS)
 def test_of_several_gradients_one_may_be_wanted(name):
     arrays, _ = tensors(name)
     expected = parts(LOSSES[name].grad(*arrays))

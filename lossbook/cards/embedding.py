@@ -42,9 +42,16 @@ def _where_violated(slope):
 # Distances are squared where e = 1, and taken as they are where e = 0.
 _gap = sp.Add(d_p ** (1 + e), -(d_n ** (1 + e)), m, evaluate=False)
 
-_push = 2 * (1 - s) * sp.Max(0, m - d) * (a[j] - b[j]) / d
+# Unit vectors, or differences; 0 where two points are equal.
+u, v = sp.IndexedBase("u", real=True), sp.IndexedBase("v", real=True)
+
+
+def _along(first, second, distance, power):
+    return cases((minus(first[k], second[k]) * distance**power, distance > 0), (0, True))
+
+
+_push = 2 * (1 - s) * sp.Max(0, m - d) * u[j]
 _pull = 2 * s * (a[j] - b[j])
-_to_p, _to_n = (a[j] - p[j]) * d_p ** (e - 1), (a[j] - x[j]) * d_n ** (e - 1)
 _by_product = minus(chosen[i, j], sp.KroneckerDelta(i, j)) / tau
 _NONE = formula("scikit-learn", "-", note="No metric or estimator offers it.")
 
@@ -59,7 +66,7 @@ CARDS = {
             (minus(_pull, _push), minus(_push, _pull)),
             hyperparameters={"margin": m},
             domain=_POINTS | {a: sp.Reals, b: sp.Reals, s: sp.FiniteSet(0, 1), m: _POSITIVE},
-            where={d: _distance(a, b)},
+            where={u[k]: _along(a, b, d, -1), d: _distance(a, b)},
             size=D,
         ),
         minimiser="Equal points if they belong together, else any two at least $m$ apart.",
@@ -105,15 +112,20 @@ CARDS = {
             None,
             sp.Max(0, _gap),
             (
-                _where_violated(minus(_to_p, _to_n)),
-                _where_violated(-_to_p),
-                _where_violated(_to_n),
+                _where_violated(minus(u[j], v[j])),
+                _where_violated(-u[j]),
+                _where_violated(v[j]),
             ),
             hyperparameters={"margin": m, "squared": e},
             domain=_POINTS
             | dict.fromkeys((a, p, x), sp.Reals)
             | {m: _POSITIVE, e: sp.FiniteSet(0, 1)},
-            where={d_p: _distance(a, p), d_n: _distance(a, x)},
+            where={
+                u[k]: _along(a, p, d_p, e - 1),
+                v[k]: _along(a, x, d_n, e - 1),
+                d_p: _distance(a, p),
+                d_n: _distance(a, x),
+            },
             size=D,
         ),
         minimiser="Any triplet whose positive is nearer than its negative by the margin.",

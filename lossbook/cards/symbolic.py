@@ -500,7 +500,7 @@ class Rank(sp.Function):
     r"""Which place an entry takes in order of size; of equal entries the first comes first.
 
     >>> Rank(sp.IndexedBase("a", real=True), 1, 2)
-    Piecewise((1, a[2] < a[1]), (0, True)) + 1
+    Piecewise((1, a[1] > a[2]), (0, True)) + 1
     """
 
     nargs = 3
