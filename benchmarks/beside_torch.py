@@ -34,6 +34,29 @@ ELEMENTWISE = {
 }
 
 
+def _dice(p, t):
+    return (1 - 2 * (p * t).sum(1) / (p.sum(1) + t.sum(1))).mean()
+
+
+def _triplet(anchor, positive, negative):
+    near, far = ((anchor - x).square().sum(-1) for x in (positive, negative))
+    return F.relu(near - far + 0.2).mean()
+
+
+def _info_nce(queries, keys):
+    return F.cross_entropy(queries @ keys.T / 0.1, torch.arange(len(queries)))
+
+
+#: Losses of rows: torch's, how many of them, and of how many entries each.
+OF_ROWS = {
+    "dice": (_dice, 16, 65_536),
+    "kl_divergence": (lambda p, t: F.kl_div(p, t, reduction="batchmean"), 4096, 100),
+    "triplet": (_triplet, 4096, 128),
+    "info_nce": (_info_nce, 512, 128),
+    "l2": (lambda w: w.square().sum() / 2, 1000, 1000),
+}
+
+
 def ratio(ours, theirs, rounds):
     """The quickest of our rounds over the quickest of theirs, and both in milliseconds."""
     times = {ours: [], theirs: []}
@@ -49,15 +72,16 @@ def ratio(ours, theirs, rounds):
 
 def from_numpy(name, loss, inputs, rounds):
     """`LOSSES[name].value_and_grad` beside torch's `loss` and its backward pass."""
-    prediction, target = inputs
+    count = LOSSES[name].gradients
 
     def ours():
-        return LOSSES[name].value_and_grad(prediction, target)
+        return LOSSES[name].value_and_grad(*inputs)
 
     def theirs():
-        leaf = torch.from_numpy(prediction).requires_grad_()
-        loss(leaf, torch.from_numpy(target)).backward()
-        return leaf.grad.numpy()
+        tensors = [torch.from_numpy(array) for array in inputs]
+        leaves = [tensor.requires_grad_() for tensor in tensors[:count]]
+        loss(*tensors).backward()
+        return [leaf.grad.numpy() for leaf in leaves]
 
     return ratio(ours, theirs, rounds)
 
@@ -79,8 +103,8 @@ def as_criterion(name, loss, inputs, rounds):
 def drawn(name, shape, dtype, classes=4):
     """Seeded inputs from the spaces that the loss declares."""
     rng = np.random.default_rng(0)
-    prediction, target = (s.draw(rng, shape, classes) for s in LOSSES[name].function.spaces)
-    return prediction.astype(dtype), target if target.dtype == np.int64 else target.astype(dtype)
+    arrays = [space.draw(rng, shape, classes) for space in LOSSES[name].function.spaces]
+    return [array if array.dtype == np.int64 else array.astype(dtype) for array in arrays]
 
 
 def main():
@@ -105,6 +129,10 @@ def main():
         inputs = drawn(name, (4096,), dtype, 1000)
         label = f"softmax_cross_entropy, 4096 x 1000 x {dtype}"
         show(label, from_numpy(name, F.cross_entropy, inputs, options.rounds))
+        for name, (loss, rows, entries) in OF_ROWS.items():
+            inputs = drawn(name, (rows,), dtype, entries)
+            label = f"{name}, {rows} x {entries} x {dtype}"
+            show(label, from_numpy(name, loss, inputs, options.rounds))
     torch.set_num_threads(1)
     for rows, classes, rounds in ((64, 10, 2000), (4096, 1000, options.rounds)):
         inputs = drawn("softmax_cross_entropy", (rows,), "float32", classes)

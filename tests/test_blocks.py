@@ -17,7 +17,7 @@ from lossbook.gradcheck import example_inputs
 from lossbook.losses import regression
 
 # A row of each kind of loss: elementwise, with probabilities, with parameters, with a class axis.
-NAMES = ["huber", "binary_cross_entropy", "gaussian_nll", "softmax_cross_entropy", "brier"]
+NAMES = ["huber", "binary_cross_entropy", "gaussian_nll", "softmax_cross_entropy", "brier", "giou"]
 METHODS = ["value", "grad", "value_and_grad"]
 SHAPE = (2, 37)
 
@@ -103,6 +103,37 @@ def test_a_long_array_gives_the_same_whatever_omp_num_threads_says():
         for cores in ("1", "2")
     }
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("dice", 50),
+        ("contrastive", 50),
+        ("triplet", (5, 10)),
+        ("info_nce", (5, 10)),
+        ("l1", 50),
+        ("l2", (5, 10)),
+    ],
+)
+def test_masks_are_cut_between_items_and_what_belongs_together_is_not(
+    name, size, library, monkeypatch
+):
+    inputs = example_inputs(name, size=size)
+    if library == "torch":
+        inputs = [torch.from_numpy(array) for array in inputs]
+    for reduction in ("mean", "sum"):
+        whole = LOSSES[name].value_and_grad(*inputs, reduction=reduction)
+        monkeypatch.setattr(blocks, "BYTES", 8 * 12)
+        parts = LOSSES[name].value_and_grad(*inputs, reduction=reduction)
+        monkeypatch.undo()
+        np.testing.assert_allclose(parts[0], whole[0], rtol=1e-14)
+        pairs = zip(
+            *(x if isinstance(x, tuple) else (x,) for x in (parts[1], whole[1])), strict=True
+        )
+        for ours, one in pairs:
+            np.testing.assert_allclose(ours, one, rtol=1e-14)
 
 
 def test_arrays_that_do_not_lie_in_one_piece(small_blocks):

@@ -466,6 +466,10 @@ class TestLipschitz:
         elif "neither is the gradient" in loss.card.lipschitz:
             assert steepest > 1000
 
+    def test_constant_of_the_unsquared_triplet_loss(self, rng):
+        steepest = slopes(LOSSES["triplet"], rng, {"squared": False, "margin": 100.0})[0].max()
+        assert 0.98 * np.sqrt(6) < steepest <= np.sqrt(6) * (1 + ROUNDING)
+
     @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0, 20.0])
     def test_bound_of_the_focal_losses(self, gamma, rng):
         for name, factor in (("sigmoid_focal", 1), ("softmax_focal", np.sqrt(2))):

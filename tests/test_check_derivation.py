@@ -36,6 +36,21 @@ def test_a_derivation_from_the_card_to_the_card_is_found_so(name):
     assert f"derivation of {name}" in repr(found)
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "options"),
+    [
+        ("contrastive", 1, {}),
+        ("triplet", 1, {"margin": 1, "squared": True}),
+        ("wasserstein_1d", 2, {}),
+    ],
+)
+def test_at_a_small_size_one_step_is_enough(name, size, options):
+    card = LOSSES[name].symbolic.at(size)
+    derivations = derived(card.fixed(**options))
+    found = check_derivation(name, *derivations, card=card, **options)
+    assert {*found.starts, *found.ends} == {"proved"}
+
+
 @pytest.mark.parametrize("name", OF_AN_ID)
 def test_a_card_at_a_concrete_size_takes_a_derivation_for_each_class(name):
     card = LOSSES[name].symbolic.at(3, label=1)

@@ -21,5 +21,5 @@ def test_glue_leaves_what_the_book_builder_looks_for():
 
 
 def test_rosetta_names_the_families_there_are():
-    with pytest.raises(ValueError, match=r"one of regression, .*, margin, got 'huber'"):
+    with pytest.raises(ValueError, match=r"one of regression, .*, distribution, got 'huber'"):
         rosetta("huber")

@@ -42,14 +42,10 @@ def _where_violated(slope):
 # Distances are squared where e = 1, and taken as they are where e = 0.
 _gap = sp.Add(d_p ** (1 + e), -(d_n ** (1 + e)), m, evaluate=False)
 
-# Unit vectors, or differences; 0 where two points are equal.
-u, v = sp.IndexedBase("u", real=True), sp.IndexedBase("v", real=True)
-
-
-def _along(first, second, distance, power):
-    return cases((minus(first[k], second[k]) * distance**power, distance > 0), (0, True))
-
-
+# The unit vector from b to a; 0 where the two are equal.
+u = sp.IndexedBase("u", real=True)
+# Differences where e = 1, unit vectors where e = 0.
+_to_p, _to_n = (a[j] - p[j]) * d_p ** (e - 1), (a[j] - x[j]) * d_n ** (e - 1)
 _push = 2 * (1 - s) * sp.Max(0, m - d) * u[j]
 _pull = 2 * s * (a[j] - b[j])
 _by_product = minus(chosen[i, j], sp.KroneckerDelta(i, j)) / tau
@@ -66,7 +62,7 @@ CARDS = {
             (minus(_pull, _push), minus(_push, _pull)),
             hyperparameters={"margin": m},
             domain=_POINTS | {a: sp.Reals, b: sp.Reals, s: sp.FiniteSet(0, 1), m: _POSITIVE},
-            where={u[k]: _along(a, b, d, -1), d: _distance(a, b)},
+            where={u[k]: cases(((a[k] - b[k]) / d, d > 0), (0, True)), d: _distance(a, b)},
             size=D,
         ),
         minimiser="Equal points if they belong together, else any two at least $m$ apart.",
@@ -112,32 +108,27 @@ CARDS = {
             None,
             sp.Max(0, _gap),
             (
-                _where_violated(minus(u[j], v[j])),
-                _where_violated(-u[j]),
-                _where_violated(v[j]),
+                _where_violated(minus(_to_p, _to_n)),
+                _where_violated(-_to_p),
+                _where_violated(_to_n),
             ),
             hyperparameters={"margin": m, "squared": e},
             domain=_POINTS
             | dict.fromkeys((a, p, x), sp.Reals)
             | {m: _POSITIVE, e: sp.FiniteSet(0, 1)},
-            where={
-                u[k]: _along(a, p, d_p, e - 1),
-                v[k]: _along(a, x, d_n, e - 1),
-                d_p: _distance(a, p),
-                d_n: _distance(a, x),
-            },
+            where={d_p: _distance(a, p), d_n: _distance(a, x)},
             size=D,
         ),
         minimiser="Any triplet whose positive is nearer than its negative by the margin.",
         noise_model="None: all triplets that keep the margin cost 0, so that no density is left.",
         convexity="Not convex in the points.",
         lipschitz=(
-            "Not Lipschitz where distances are squared; unsquared it is, with the constant "
-            "$\\sqrt6$."
+            r"Not Lipschitz where distances are squared ($e = 1$); unsquared it is, with the "
+            r"constant $\sqrt6$."
         ),
         kinks=(
-            "Exactly at the margin, where 0 is chosen; unsquared also at a distance of 0, whose "
-            "unit vector counts as 0."
+            "Exactly at the margin, where 0 is chosen; unsquared ($e = 0$) also at a distance of 0, "
+            "whose unit vector counts as 0."
         ),
         stable_form=(
             "Distances are compared first, then $m$ is added: it is not lost in large ones."
@@ -205,7 +196,10 @@ CARDS = {
         minimiser="None that is finite: the more each query's own key leads, the lower.",
         noise_model="None: points have no density here; which key is chosen is categorical.",
         convexity="Not convex in both at once, but in the queries alone and in the keys alone.",
-        lipschitz="Not Lipschitz: the slope by the queries grows with the keys.",
+        lipschitz=(
+            "Not Lipschitz: the slope by the queries, that of the sum of all values, grows with "
+            "the keys."
+        ),
         kinks="None.",
         stable_form=(
             "The largest product is taken out of the log-sum-exp, and $1 - P_{ii}$ is summed from "
