@@ -127,8 +127,8 @@ CARDS = {
             r"constant $\sqrt6$."
         ),
         kinks=(
-            "Exactly at the margin, where 0 is chosen; unsquared ($e = 0$) also at a distance of 0, "
-            "whose unit vector counts as 0."
+            "Exactly at the margin, where 0 is chosen; unsquared ($e = 0$) also at a distance of "
+            "0, whose unit vector counts as 0."
         ),
         stable_form=(
             "Distances are compared first, then $m$ is added: it is not lost in large ones."
