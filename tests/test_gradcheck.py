@@ -365,3 +365,41 @@ def test_example_inputs_are_accepted_and_the_same_every_time(name, size):
 def test_the_module_does_not_load_torch_before_it_is_asked_to():
     code = "import sys, lossbook.gradcheck; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# Several gradients --------------------------------------------------------------------------------
+
+
+def product(x, y, factor=1.0):
+    return factor * x * y
+
+
+def product_grad(x, y, factor=1.0):
+    return factor * y, factor * x
+
+
+def test_your_own_gradients_by_several_arguments_are_checked_at_once():
+    check = check_gradient((product, product_grad), P, T + 1, factor=2.0)
+    assert check.passed
+    assert check.entries == 6
+    assert all(witness.passed for witness in check.witnesses)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_wrong_gradient_by_any_argument_is_found(place):
+    def wrong(x, y):
+        return tuple(g * (1.01 if n == place else 1) for n, g in enumerate(product_grad(x, y)))
+
+    check = check_gradient((product, wrong), P, T + 1)
+    assert not check.passed
+    assert repr(check).count("WRONG") == 3
+
+
+def test_several_gradients_must_go_with_as_many_arguments():
+    says = r"the gradient of argument 2 has shape \(2,\) but argument 2 has shape \(3,\)"
+    with pytest.raises(ValueError, match=says):
+        check_gradient((product, lambda x, y: (y, x[:2])), P, T)
+    with pytest.raises(ValueError, match="there are 3 gradients but only 2 arguments"):
+        check_gradient((product, lambda x, y: (y, x, x)), P, T)
+    with pytest.raises(TypeError, match="argument 2 must be a NumPy array of dtype float64"):
+        check_gradient((product, product_grad), P, T.astype(int))

@@ -80,10 +80,11 @@ class Criterion(torch.nn.Module):
         self.names = ("prediction", "target") if is_pair else loss.arrays
 
     def forward(self, *arrays, **named):
-        if named or len(arrays) != len(self.names):
-            arrays, weights = self._bound(arrays, named)
-        else:
-            weights = None
+        count = len(self.names)
+        if named or len(arrays) not in (count, count + 1):
+            arrays = self._bound(arrays, named)
+        weights = arrays[count] if len(arrays) > count else None
+        arrays = arrays[:count]
         for name, array in zip(self.names, arrays[: self.loss.gradients], strict=False):
             if not isinstance(array, torch.Tensor):
                 raise TypeError(f"{name} must be a torch tensor, got {type(array).__name__}")
@@ -98,13 +99,13 @@ class Criterion(torch.nn.Module):
             return _apply(self, weights, arrays)[0]
 
     def _bound(self, arrays, named):
-        """The arrays and the weights of a call, by place or by name."""
+        """The arrays and the weights of a call by name; an error for one that does not fit."""
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         places = [inspect.Parameter(name, kind) for name in self.names]
         places.append(inspect.Parameter("weights", kind, default=None))
         bound = inspect.Signature(places).bind(*arrays, **named)
         bound.apply_defaults()
-        return bound.args[:-1], bound.args[-1]
+        return bound.args
 
     def __repr__(self):
         options = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
