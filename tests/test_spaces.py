@@ -22,8 +22,11 @@ from lossbook.spaces import (
     SIGN,
     WEIGHT,
     ClassId,
+    Mask,
     Number,
+    Row,
     Space,
+    Whole,
 )
 
 CLASSES = 4
@@ -41,10 +44,11 @@ def rng():
 
 def checked(space, array, like=None):
     """The array, checked as a target of predictions `like`, or of any that it would go with."""
-    of_rows = bool(space.axes_of(array)) or isinstance(space, ClassId)
+    is_id = isinstance(space, ClassId)
     if like is None:
-        like = np.zeros((*array.shape, CLASSES) if of_rows > space.axes_of(array) else array.shape)
-    return space.checked("x", array, "like", like, int(of_rows))
+        like = np.zeros((*array.shape, CLASSES) if is_id else array.shape)
+    axes = 1 if is_id else space.axes_of(array)
+    return space.checked("x", array, "like", like, axes)
 
 
 class TestExamples:
@@ -54,9 +58,15 @@ class TestExamples:
     def test_they_are_valid_and_of_the_right_shape(self, space, make, shape, rng):
         array = np.asarray(getattr(space, make)(rng, shape, CLASSES))
         assert array.shape[: len(shape)] == shape
-        assert array.ndim - len(shape) == space.axes_of(array)
+        assert array.ndim - len(shape) == isinstance(space, Row)
         assert array.dtype == (np.int64 if isinstance(space, ClassId) else np.float64)
         np.testing.assert_array_equal(checked(space, array), array)
+
+    @every_space
+    def test_the_axes_that_make_up_one_value(self, space, rng):
+        array = space.draw(rng, (2, 3), CLASSES)
+        axes = 2 if isinstance(space, Mask) else 3 if isinstance(space, Whole) else 1
+        assert space.axes_of(array) == (axes if isinstance(space, Row) else 0)
 
     @every_space
     def test_refused_numbers_are_refused_one_at_a_time(self, space, rng):
@@ -135,9 +145,11 @@ class TestRowsThatSumToOne:
     @pytest.mark.parametrize("name", [n for n in LOSSES if LOSSES[n].target is LABEL_ROW])
     def test_a_loss_refuses_rows_that_miss_it_by_a_hundredth(self, name):
         rows = np.array([[0.5, 0.5], [0.5, 0.49]])
+        # A logarithm is at most 0, a probability at most 1.
+        predictions = np.full((2, 2), 0.5 if LOSSES[name].prediction.high == 1 else -0.5)
         for call in (LOSSES[name].function, LOSSES[name].gradient, LOSSES[name].value_and_grad):
             with pytest.raises(ValueError, match=r"a row that sums to 0\.99$"):
-                call(np.full((2, 2), 0.5), rows)
+                call(predictions, rows)
 
     def test_predictions_need_not(self):
         rows = np.array([[0.5, 0.1]])
