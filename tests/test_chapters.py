@@ -28,6 +28,8 @@ second level are SKELETON, in this order and no others (headings of the third le
   `<!-- end of answer -->`.
 - No name is bound in two cells but SCRATCH and the variables of loops, which are read only in cells
   that bind them.
+- Code to paste, in cells tagged `paste`, uses nothing that another cell binds. A chapter that has
+  losses has some.
 - Prose says "with respect to" and "minus": PHRASES holds what it does not say.
 - Shown code: 15 lines a cell at most, 10 in the median, 80 characters a line, which fit a page.
 - Prose, captions and alternative texts hold no decimal of three or more significant digits: it
@@ -35,6 +37,7 @@ second level are SKELETON, in this order and no others (headings of the third le
 """
 
 import ast
+import builtins
 import dataclasses
 import re
 import statistics
@@ -491,6 +494,18 @@ def stored(target: ast.expr) -> set[str]:
     }
 
 
+def pasted_code_stands_alone(chapter):
+    """In an empty session it runs: it imports and defines all that it uses."""
+    cells = [cell for cell in chapter.code_cells if "paste" in cell.metadata.get("tags", [])]
+    has_losses = any(loss.card.chapter == chapter.number for loss in LOSSES.values())
+    wrong = ["no cell is tagged paste"] if has_losses and not cells else []
+    for cell in cells:
+        names = symtable.symtable(cell.source, cell.id, "exec")
+        missing = used(names) - bound(cell.source) - vars(builtins).keys()
+        wrong += [f"{cell.id} is to be pasted and needs {name}" for name in sorted(missing)]
+    return wrong
+
+
 def prose_is_english(chapter):
     markdown = [cell.source for cell in chapter.cells if cell.cell_type == "markdown"]
     captions = [entry.get("figure", {}).get("caption", "") for entry in chapter.figures]
@@ -604,6 +619,7 @@ RULES = [
     derivations_are_checked_ones,
     exercises_have_solutions_that_run,
     names_are_bound_once,
+    pasted_code_stands_alone,
     summary_has_five_lines,
     further_reading_cites,
     *PAGE_RULES,
@@ -703,6 +719,7 @@ def sound_cells() -> list[nbformat.NotebookNode]:
         glueing,
         markdown("## On data\n\nIt is {glue:text}`x`, see `0.12345`."),
         *[figure_cell(number) for number in range(3)],
+        code("import math\n\nmath.exp(abs(-1))", metadata={"tags": ["paste"]}),
         markdown("## Where it fails"),
         markdown("## Summary\n\n" + "\n".join(f"- line {n}" for n in range(5))),
         markdown("## Exercises"),
@@ -751,6 +768,8 @@ SPOILT = [
     (solutions_can_be_taken_out, "```{solution-end}\n```", "```{solution-end}\n```\n\nGo on."),
     (solutions_can_be_taken_out, "```{solution-start}", "Next.\n\n```{solution-start}"),
     (solutions_can_be_taken_out, "```{solution-end}\n```", "So be it."),
+    (pasted_code_stands_alone, "import math", ""),
+    (pasted_code_stands_alone, "math.exp(abs(-1))", "def f(x):\n    return math.exp(z)"),
     (summary_has_five_lines, "- line 4", ""),
     (citations_resolve, "{cite:t}`", "{cite:t}`nobody0000,"),
     (further_reading_cites, "{cite:t}", "{ref}"),
