@@ -11,6 +11,7 @@ import inspect
 import os
 import textwrap
 
+from lossbook.cards.convention import with_names
 from lossbook.extras import extra
 from lossbook.loss import LOSSES
 
@@ -303,19 +304,22 @@ ELSEWHERE = ("library", "call", "reduction", "weighted mean divides by", "mind")
 
 def _elsewhere(loss):
     """The same loss in other libraries: a row each."""
-    return _table(ELSEWHERE, [_columns(other) for other in loss.card.conventions])
+    return _table(ELSEWHERE, [_columns(other, loss) for other in loss.card.conventions])
 
 
-def _columns(other):
+def _columns(other, loss):
     """A row of the table of ELSEWHERE."""
+    names = list(inspect.signature(loss.function).parameters)[:2]
     library = f"**{other.library}**"
     if other.call == "-":
         return library, "none", "", "", other.note
-    call = f"`{other.call}`" if other.named else f"`{other.call}` (no function of its own)"
+    call = f"`{with_names(other.call, *names)}`"
+    if not other.named:
+        call += " (no function of its own)"
     divisor = f"{other.weighted_mean} (`{other.weights}`)" if other.weights else "no weights"
     mind = []
     if other.theirs != "ours":
-        mind.append(f"Gives `{other.theirs}`.")
+        mind.append(f"Gives `{with_names(other.theirs, *names)}`.")
     if other.class_axis != "-":
         mind.append(f"Classes are on axis {other.class_axis}.")
     return library, call, other.reduction, divisor, " ".join([*mind, other.note]).strip()

@@ -69,7 +69,8 @@ def around_maximum(x, /):
     xp = array_namespace(x)
     first = xp.argmax(x, axis=-1, keepdims=True)
     is_largest = xp.arange(x.shape[-1], device=device(x)) == first
-    largest = xp.max(x, axis=-1, keepdims=True)
+    # Not the maximum, whose slope automatic differentiation shares out among equals.
+    largest = picked(x, first)
     shifted, zero = x - largest, xp.zeros_like(x)
     rest = xp.sum(xp.where(is_largest, zero, xp.exp(shifted)), axis=-1, keepdims=True)
     # Infinity minus infinity is NaN: of the largest itself, and of each that is as large.
@@ -95,7 +96,7 @@ def logsumexp(x, /):
     """
     xp = array_namespace(x)
     _, _, rest = around_maximum(x)
-    largest = xp.max(x, axis=-1)
+    largest = picked(x, xp.argmax(x, axis=-1, keepdims=True))[..., 0]
     return xp.where(xp.isinf(largest), largest, largest + xp.log1p(rest[..., 0]))
 
 

@@ -28,13 +28,16 @@ second level are SKELETON, in this order and no others (headings of the third le
   `<!-- end of answer -->`.
 - No name is bound in two cells but SCRATCH and the variables of loops, which are read only in cells
   that bind them.
-- Prose says "with respect to" and "minus": PHRASES holds what it does not say.
+- Code to paste, in cells tagged `paste`, uses nothing that another cell binds. A chapter that has
+  losses has some.
+- Prose says "with respect to" and "minus": :mod:`english` has what it does not say.
 - Shown code: 15 lines a cell at most, 10 in the median, 80 characters a line, which fit a page.
 - Prose, captions and alternative texts hold no decimal of three or more significant digits: it
   comes from a cell by glue, and a cell above shows it too, because plain Jupyter hides glue.
 """
 
 import ast
+import builtins
 import dataclasses
 import re
 import statistics
@@ -48,6 +51,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from english import unsaid
 
 from lossbook import LOSSES
 from lossbook.cards import CARDS
@@ -87,13 +91,6 @@ SCRATCH = {
     "axes": "its panels",
     "d": "the derivation that the cell shows",
     "_": "what is not looked at",
-}
-# What is not said in prose, as regular expressions, and what is said.
-PHRASES = {
-    r"\b(?:slopes?|derivatives?|gradients?|curvatures?) by (?:a |an |the |its |their )?"
-    r"(?:\$|logits?|scores?|probabilit|predict|weights?|parameters?|entr)": "with respect to",
-    r"\bfor want of\b": "because there is no",
-    r"\bholds? 0\b": "is 0",
 }
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 CITATION_KEYS = set(
@@ -491,15 +488,22 @@ def stored(target: ast.expr) -> set[str]:
     }
 
 
+def pasted_code_stands_alone(chapter):
+    """In an empty session it runs: it imports and defines all that it uses."""
+    cells = [cell for cell in chapter.code_cells if "paste" in cell.metadata.get("tags", [])]
+    has_losses = any(loss.card.chapter == chapter.number for loss in LOSSES.values())
+    wrong = ["no cell is tagged paste"] if has_losses and not cells else []
+    for cell in cells:
+        names = symtable.symtable(cell.source, cell.id, "exec")
+        missing = used(names) - bound(cell.source) - vars(builtins).keys()
+        wrong += [f"{cell.id} is to be pasted and needs {name}" for name in sorted(missing)]
+    return wrong
+
+
 def prose_is_english(chapter):
     markdown = [cell.source for cell in chapter.cells if cell.cell_type == "markdown"]
     captions = [entry.get("figure", {}).get("caption", "") for entry in chapter.figures]
-    return [
-        f"{found[0]!r}, not {better!r}: {text[max(found.start() - 40, 0) : found.end() + 20]!r}"
-        for text in map(without_code, [*markdown, *captions])
-        for phrase, better in PHRASES.items()
-        for found in re.finditer(phrase, text, re.IGNORECASE)
-    ]
+    return [found for text in [*markdown, *captions] for found in unsaid(without_code(text))]
 
 
 def cells_have_ids_of_their_own(chapter):
@@ -604,6 +608,7 @@ RULES = [
     derivations_are_checked_ones,
     exercises_have_solutions_that_run,
     names_are_bound_once,
+    pasted_code_stands_alone,
     summary_has_five_lines,
     further_reading_cites,
     *PAGE_RULES,
@@ -703,6 +708,7 @@ def sound_cells() -> list[nbformat.NotebookNode]:
         glueing,
         markdown("## On data\n\nIt is {glue:text}`x`, see `0.12345`."),
         *[figure_cell(number) for number in range(3)],
+        code("import math\n\nmath.exp(abs(-1))", metadata={"tags": ["paste"]}),
         markdown("## Where it fails"),
         markdown("## Summary\n\n" + "\n".join(f"- line {n}" for n in range(5))),
         markdown("## Exercises"),
@@ -751,6 +757,8 @@ SPOILT = [
     (solutions_can_be_taken_out, "```{solution-end}\n```", "```{solution-end}\n```\n\nGo on."),
     (solutions_can_be_taken_out, "```{solution-start}", "Next.\n\n```{solution-start}"),
     (solutions_can_be_taken_out, "```{solution-end}\n```", "So be it."),
+    (pasted_code_stands_alone, "import math", ""),
+    (pasted_code_stands_alone, "math.exp(abs(-1))", "def f(x):\n    return math.exp(z)"),
     (summary_has_five_lines, "- line 4", ""),
     (citations_resolve, "{cite:t}`", "{cite:t}`nobody0000,"),
     (further_reading_cites, "{cite:t}", "{ref}"),

@@ -33,7 +33,9 @@ def test_a_card_at_a_concrete_size_takes_a_derivation_for_each_class(name):
     card = LOSSES[name].symbolic.at(3, label=1)
     derivations = derived(card)
     assert len(check_derivation(name, *derivations, card=card).ends) == 3
-    with pytest.raises(DerivationError, match="line 1 is not the slope of the card's value: at "):
+    with pytest.raises(
+        DerivationError, match="line 1 is not the derivative of the card's value: at "
+    ):
         check_derivation(name, *derivations[::-1], card=card)
 
 
@@ -44,7 +46,9 @@ def test_symbols_are_matched_by_name():
 
 
 def test_a_derivation_of_another_loss_is_refused_at_its_first_line():
-    with pytest.raises(DerivationError, match="line 1 is not the slope of the card's value") as e:
+    with pytest.raises(
+        DerivationError, match="line 1 is not the derivative of the card's value"
+    ) as e:
         check_derivation("squared_error", *derived(LOSSES["half_squared_error"].symbolic))
     assert e.value.line == 1
     assert {"p", "t"} == e.value.counterexample.keys()

@@ -3,6 +3,7 @@
 `make conventions` runs the rows of Keras and optax as well.
 """
 
+import inspect
 import re
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import sklearn
 import torch
 
 from lossbook.cards import CONVENTION_SOURCES, PADDING, Convention
+from lossbook.cards.convention import with_names
 from lossbook.display import rosetta
 from lossbook.loss import LOSSES
 
@@ -34,7 +36,7 @@ PADDING_RUN_HERE = [row for row in PADDING if row.library in ("PyTorch", "scikit
 NOTES_WITHOUT_EVIDENCE = {
     "No metric or estimator offers it.": "that there is none was looked up, and cannot be run",
     "Only from logits.": "the call is made of the one function that there is",
-    "Only from logits: equal where rows sum to 1.": "the data's rows do, and the call is tried",
+    "It takes only logits. The two are equal where rows sum to 1.": "the data's rows do",
     "Takes labels of 0 and 1.": "the call passes such labels",
     "Takes log-probabilities and class ids.": "the call passes both",
     "Takes the rate $e^z$, and adds 1e-7 to it inside the logarithm.": "`theirs` says so",
@@ -199,7 +201,8 @@ class TestRosettaPage:
         text = rosetta(loss.family).text
         assert row.note in text
         if row.call != "-":
-            assert f"`{row.call}`" in text
+            names = list(inspect.signature(loss.function).parameters)[:2]
+            assert f"`{with_names(row.call, *names)}`" in text
             assert row.reduction in text
         if row.weights:
             assert f"`{row.weights}`" in text

@@ -179,6 +179,49 @@ def test_a_function_that_is_not_analytic_is_not_blamed_on_the_gradient():
     assert check.witnesses[1].finding == "not available: the value is not analytic"
 
 
+FLAT = {
+    "at the target": (lambda p: (p - P) ** 2, lambda p: 2 * (p - P), P),
+    "at a minimum where rounding is left": (
+        lambda w: np.mean((w * P - 0.1) ** 2),
+        lambda w: np.array([np.mean(2 * P * (w * P - 0.1))]),
+        np.array([0.1 * P.sum() / (P @ P)]),
+    ),
+    "of a large value": (lambda p: (p - P) ** 2 + 5, lambda p: 2 * (p - P), P),
+    "a constant": (lambda p: 0 * p + 3, lambda p: 0 * p, P),
+}
+
+
+@pytest.mark.parametrize("case", FLAT)
+def test_a_gradient_of_zero_passes_and_one_that_is_not_zero_there_does_not(case):
+    value, gradient, x = FLAT[case]
+    assert check_gradient((value, gradient), x).passed
+    check = check_gradient((value, lambda p: gradient(p) + 1e-4), x)
+    assert [w.passed for w in check.witnesses] == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [
+        *[(name, (P, P)) for name in ("squared_error", "huber", "smooth_l1", "log_cosh")],
+        ("softmax_cross_entropy", (np.zeros((2, 3)), np.full((2, 3), 1 / 3))),
+        ("softmax_cross_entropy", (np.zeros((2, 3)), np.array([0, 2]))),
+        ("softmax_focal", (np.zeros((2, 3)), np.array([0, 2]))),
+        ("generalized_cross_entropy", (np.array([[1.0, 1.0, 0.0]]), np.array([1]))),
+        ("sigmoid_binary_cross_entropy", (np.zeros(3), np.full(3, 0.5))),
+    ],
+)
+def test_a_loss_passes_at_its_minimum_and_where_logits_are_equal(name, inputs):
+    assert check_gradient(name, *inputs).passed
+
+
+def test_a_value_that_bends_quickly_is_analytic_and_its_gradient_right():
+    x = np.array([0.3, 1.0])
+    pair = lambda x: np.sin(1000 * x), lambda x: 1000 * np.cos(1000 * x)
+    assert [w.passed for w in check_gradient(pair, x).witnesses] == [True] * 3
+    wrong = pair[0], lambda x: 1001 * np.cos(1000 * x)
+    assert [w.passed for w in check_gradient(wrong, x).witnesses] == [False] * 3
+
+
 def test_no_witness_at_all_is_no_pass():
     assert not GradientCheck("f", 1, (Witness("central differences"),)).passed
 

@@ -29,13 +29,17 @@ CARDS = {
         noise_model="Bernoulli of probability $p$.",
         convexity="Strictly convex in the probability.",
         lipschitz="Not Lipschitz: the slope has no bound towards $p = 0$ and $p = 1$.",
-        kinks="None inside; at $p = y = 0$ and $p = y = 1$ the one-sided slopes, 1 and $-1$.",
+        kinks=(
+            "None inside. At $p = y = 0$ and $p = y = 1$ the one-sided slopes, 1 and $-1$, are "
+            "used."
+        ),
         stable_form=(
             r"$\log(1 - p)$ is `log1p(-p)`, a term of weight 0 is left out, and nothing is "
             "clipped."
         ),
         failure=(
-            "A probability rounded to 0 or 1 costs infinity where it is wrong: train on logits."
+            "If a probability is rounded to 0 or 1 and is wrong, the loss is infinite. Train "
+            "on logits."
         ),
         conventions=(
             pytorch(
@@ -57,8 +61,8 @@ CARDS = {
             metric(
                 "sklearn.metrics.log_loss(t, p, labels=[0, 1])",
                 note=(
-                    "Labels of 0 and 1 only; clips by the machine epsilon of the dtype; without "
-                    "`labels=` both must occur."
+                    "Labels must be 0 or 1, and without `labels=` both must occur. Clips by "
+                    "the machine epsilon of the dtype."
                 ),
                 evidence=(
                     "refuses(sklearn.metrics.log_loss, p, p, labels=[0, 1])",
@@ -103,8 +107,8 @@ CARDS = {
             r"Softplus of $\pm z$ by `logaddexp`: neither $e^z$ nor $\log 0$ is ever computed."
         ),
         failure=(
-            "Where the classes can be separated, no logit is large enough: weights grow without "
-            "end."
+            "Where the classes can be separated, no logit is large enough, and the weights "
+            "grow indefinitely."
         ),
         conventions=(
             pytorch(
@@ -116,7 +120,7 @@ CARDS = {
             ),
             keras(
                 "keras.losses.BinaryCrossentropy(from_logits=True)(t, p)",
-                note="`from_logits=False`, the default, clips logits as if probabilities.",
+                note="`from_logits=False`, the default, clips logits like probabilities.",
                 evidence=(
                     "default(keras.losses.BinaryCrossentropy, 'from_logits') is False",
                     "close(keras.losses.BinaryCrossentropy()(t, p),"
@@ -125,7 +129,7 @@ CARDS = {
             ),
             metric(
                 "sklearn.metrics.log_loss(t, special.expit(p), labels=[0, 1])",
-                note="Takes probabilities; labels of 0 and 1 only; no `pos_weight`.",
+                note="Takes probabilities, and labels of 0 and 1 only. It has no `pos_weight`.",
                 evidence=(
                     "refuses(sklearn.metrics.log_loss, t, p, labels=[0, 1])",
                     "refuses(sklearn.metrics.log_loss, special.expit(p), special.expit(p))",
@@ -170,8 +174,8 @@ CARDS = {
             },
         ),
         minimiser=(
-            r"Without `alpha`, log-odds of the right sign, which for $\gamma > 0$ are nearer 0 "
-            "than the true ones, unless those are 0 or infinite."
+            r"Without `alpha`, log-odds of the right sign. For $\gamma > 0$ they are nearer to "
+            "0 than the true ones, unless those are 0 or infinite."
         ),
         noise_model=(
             r"None for $\gamma > 0$: $e^{-\text{loss}}$ does not sum to a constant over the two "
@@ -179,24 +183,25 @@ CARDS = {
         ),
         convexity=r"Not convex in the logit for $\gamma > 0$.",
         lipschitz=(
-            r"Lipschitz in the logit, the constant at most $1 + \gamma / e$; 1.13 at $\gamma = "
-            "2$."
+            r"Lipschitz in the logit, with a constant of at most $1 + \gamma / e$. At $\gamma = "
+            "2$ the constant is 1.13."
         ),
         kinks="None.",
         stable_form=(
             r"$1 - p_y$ is $\sigma(-m)$ and $-\log p_y$ a softplus: nothing is subtracted from 1."
         ),
         failure=(
-            r"For $\gamma > 0$, without `alpha`, its probabilities are too near one half: "
-            "recalibrate before reading them as such."
+            r"For $\gamma > 0$, without `alpha`, its probabilities are too close to one half. "
+            "Recalibrate before you read them as probabilities."
         ),
         conventions=(
             pytorch(
                 "torchvision.ops.sigmoid_focal_loss(p, t, alpha=alpha, gamma=gamma)",
                 reduction="none",
                 note=(
-                    "In torchvision, which has to be built like torch: not run here. `alpha` is "
-                    "0.25 by default, and -1 for none."
+                    "This function is in torchvision, which needs a build that matches torch, "
+                    "so it is not run here. `alpha` is 0.25 by default, and -1 switches it "
+                    "off."
                 ),
                 evidence=("default(torchvision.ops.sigmoid_focal_loss, 'alpha') == 0.25",),
             ),
@@ -204,8 +209,8 @@ CARDS = {
                 "keras.losses.BinaryFocalCrossentropy("
                 "True, alpha=alpha, gamma=gamma, from_logits=True)(t, p)",
                 note=(
-                    "The first argument, `apply_class_balancing`, switches `alpha` on; it is False "
-                    "by default, and `alpha` 0.25. Clips at 1e-7."
+                    "The first argument, `apply_class_balancing`, switches `alpha` on. It is "
+                    "False by default, and `alpha` is 0.25. Clips at 1e-7."
                 ),
                 evidence=(
                     "default(keras.losses.BinaryFocalCrossentropy, 'apply_class_balancing')"

@@ -15,6 +15,7 @@ tests do so for PyTorch and scikit-learn, ``make conventions`` for all four libr
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 
@@ -80,6 +81,16 @@ class Convention:
     def weighted_call(self):
         """The call with the weights as its last argument."""
         return f"{self.call.removesuffix(')')}, {self.weights})"
+
+
+def with_names(expression, prediction, target):
+    """An expression of a row as it is shown: ``p`` and ``t`` by the names of a loss's arguments.
+
+    >>> with_names("F.huber_loss(p, t, delta=delta)", "prediction", "target")
+    'F.huber_loss(prediction, target, delta=delta)'
+    """
+    names = {"p": prediction, "t": target}
+    return re.sub(r"\b[pt]\b", lambda found: names[found[0]], expression)
 
 
 @dataclass(frozen=True)

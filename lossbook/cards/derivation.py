@@ -22,7 +22,7 @@ class DerivationCheck:
         prose = f"\n  lines argued between: {self.argued}" if self.argued else ""
         return (
             f"derivation of {self.name}\n"
-            f"  starts at the slope of the card's value: {starts}\n"
+            f"  starts at the derivative of the card's value: {starts}\n"
             f"  ends at the card's gradient: {ends}{prose}"
         )
 
@@ -65,7 +65,7 @@ def check_derivation(loss, /, *derivations, card=None, **hyperparameters):
     >>> d = Derivation(Derivative((p - t) ** 2, p), "definition").step(2 * (p - t), "power rule")
     >>> check_derivation("squared_error", d)
     derivation of squared_error
-      starts at the slope of the card's value: proved
+      starts at the derivative of the card's value: proved
       ends at the card's gradient: proved
     """
     from lossbook.cards import CARDS
@@ -91,7 +91,7 @@ def check_derivation(loss, /, *derivations, card=None, **hyperparameters):
         )
     starts, ends = [], []
     for derivation, (slope, gradient) in zip(derivations, slopes, strict=True):
-        starts.append(derivation.compare("first", slope, "the slope of the card's value"))
+        starts.append(derivation.compare("first", slope, "the derivative of the card's value"))
         ends.append(derivation.compare("last", gradient, "the card's gradient"))
     argued = sum(derivation.counts["argued"] for derivation in derivations)
     return DerivationCheck(name, tuple(starts), tuple(ends), argued)

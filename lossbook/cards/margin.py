@@ -18,7 +18,7 @@ CARDS = {
         symbolic=Symbolic(
             s, y, sp.Max(0, _margin), cases((-y, product(y, s) <= 0), (0, True)), domain=_SCORE
         ),
-        minimiser="A score of 0; where the label is certain, also every score of its sign.",
+        minimiser="A score of 0. Where the label is certain, also every score of its sign.",
         noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the two labels.",
         convexity="Convex in the score, not strictly.",
         lipschitz="1-Lipschitz in the score.",
@@ -28,7 +28,10 @@ CARDS = {
         conventions=(
             pytorch(
                 "F.margin_ranking_loss(p, torch.zeros_like(p), t)",
-                note="Its `margin` is 0 by default. One label alone serves for all, silently.",
+                note=(
+                    "Its `margin` is 0 by default. A single label is silently broadcast to all "
+                    "scores."
+                ),
                 evidence=(
                     "default(F.margin_ranking_loss, 'margin') == 0",
                     "silent(F.margin_ranking_loss, p, 0 * p, t[:1], reduction='none').shape"
@@ -39,8 +42,8 @@ CARDS = {
             estimator(
                 'sklearn.linear_model.SGDClassifier(loss="perceptron")',
                 note=(
-                    "Its default penalty shrinks the weights at each step; `Perceptron` is the "
-                    "same without one, at rate 1."
+                    "Its default penalty shrinks the weights at each step. `Perceptron` is the "
+                    "same without a penalty, at rate 1."
                 ),
                 evidence=(
                     "default(sklearn.linear_model.SGDClassifier, 'penalty') == 'l2'",
@@ -70,8 +73,8 @@ CARDS = {
             domain=_SCORE,
         ),
         minimiser=(
-            "The likelier label, $-1$ or $+1$, as the score; where it is certain, also every score "
-            "beyond, and at even odds all between."
+            "$-1$ or $+1$, whichever label is likelier. At even odds it is every score "
+            "between, and where the label is certain, every score beyond."
         ),
         noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the two labels.",
         convexity="Convex in the score, not strictly.",
@@ -83,8 +86,8 @@ CARDS = {
             pytorch(
                 "F.margin_ranking_loss(p, torch.zeros_like(p), t, margin=1)",
                 note=(
-                    "At margin 1 its slope is $-y$. One label alone serves for all, silently. "
-                    "`hinge_embedding_loss` is another loss."
+                    "At margin 1 its slope is $-y$. A single label is silently broadcast to "
+                    "all scores. `hinge_embedding_loss` is a different loss."
                 ),
                 evidence=(
                     "silent(F.margin_ranking_loss, p, 0 * p, t[:1], reduction='none').shape"
@@ -144,8 +147,8 @@ CARDS = {
             domain=_SCORE,
         ),
         minimiser=(
-            "The mean of $y$, the probability of $+1$ minus that of $-1$; where the label is "
-            "certain, also every score beyond."
+            "The mean of $y$, which is the probability of $+1$ minus that of $-1$. Where the "
+            "label is certain, also every score beyond."
         ),
         noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the two labels.",
         convexity="Convex in the score, not strictly: flat beyond margin 1.",

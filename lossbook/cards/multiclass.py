@@ -48,7 +48,7 @@ CARDS = {
         lipschitz="Not Lipschitz: the slope has no bound towards $p_k = 0$.",
         kinks="None; where $t_k = 0$ the slope is 0.",
         stable_form="A term with $t_k = 0$ is left out, and nothing is clipped.",
-        failure="Rows that sum to more than 1 look better than they are, and nothing notices.",
+        failure="If a row sums to more than 1, the loss is too small, and no error is raised.",
         conventions=(
             pytorch(
                 "F.nll_loss(torch.log(p), t.argmax(dim=1))",
@@ -69,7 +69,8 @@ CARDS = {
             metric_of_classes(
                 "sklearn.metrics.log_loss(t.argmax(axis=1), p, labels=range(p.shape[1]))",
                 note=(
-                    "Takes class ids, and without `labels=` each must occur; clips by the epsilon."
+                    "Takes class ids. Without `labels=` each class must occur. Clips by the "
+                    "machine epsilon."
                 ),
                 evidence=(
                     "refuses(sklearn.metrics.log_loss, [0, 1], p[:2])",
@@ -81,7 +82,7 @@ CARDS = {
                 "optax",
                 "optax.losses.softmax_cross_entropy(jnp.log(p), t)",
                 class_axis="-1",
-                note="Only from logits: equal where rows sum to 1.",
+                note="It takes only logits. The two are equal where rows sum to 1.",
             ),
         ),
     ),
@@ -108,7 +109,10 @@ CARDS = {
             r"Categorical of probabilities $\operatorname{softmax}(z)$ without label smoothing; "
             "with it, none."
         ),
-        convexity="Convex in the logits, not strictly: a constant added to all changes nothing.",
+        convexity=(
+            "Convex in the logits. It is not strictly convex, since a constant added to all logits "
+            "changes nothing."
+        ),
         lipschitz=(
             r"$\sqrt2$-Lipschitz in the Euclidean norm of the logits; the gradient is "
             "$1/2$-Lipschitz."
@@ -119,7 +123,8 @@ CARDS = {
             " others."
         ),
         failure=(
-            "Fed with probabilities instead of logits it trains, slowly, towards a floor above 0."
+            "If it is given probabilities instead of logits, it still trains, but slowly, and "
+            "its value cannot fall to 0."
         ),
         conventions=(
             pytorch(
@@ -128,8 +133,8 @@ CARDS = {
                 weights="weight=class_weights",
                 weighted_mean="sum of weights",
                 note=(
-                    "With probability labels a weighted mean divides by the number of values; "
-                    "under smoothing each class's share has its own weight. An id of -100 is "
+                    "With probability labels a weighted mean divides by the number of values. "
+                    "Under smoothing each class's share has its own weight. An id of -100 is "
                     "ignored."
                 ),
                 evidence=(
@@ -166,8 +171,8 @@ CARDS = {
                 "optax.losses.softmax_cross_entropy_with_integer_labels(p, t)",
                 class_axis="-1",
                 note=(
-                    "`softmax_cross_entropy` takes probability labels, "
-                    "`smooth_labels` smooths them. One label alone serves for all rows, silently."
+                    "`softmax_cross_entropy` takes probability labels, and `smooth_labels` "
+                    "smooths them. A single label is silently broadcast to all rows."
                 ),
                 evidence=(
                     "silent(optax.losses.softmax_cross_entropy_with_integer_labels, p, t[:1]).shape"
@@ -229,8 +234,20 @@ CARDS = {
         conventions=(
             formula(
                 "PyTorch",
-                '(1 - torch.exp(-(ce := F.cross_entropy(p, t, reduction="none")))) ** gamma * ce',
+                "(-torch.expm1(-(ce := F.cross_entropy(p, t, reduction='none')))).clamp(min=1e-30)"
+                " ** gamma * ce",
                 class_axis="1",
+                note=(
+                    "Without the clamp, a power below 1 has a gradient of NaN once the probability "
+                    "of the true class rounds to 1."
+                ),
+                evidence=(
+                    "torch.func.grad(lambda z: (-torch.expm1(-F.cross_entropy(z, t[0]))) ** 0.5)"
+                    "(30 * F.one_hot(t[0], p.shape[-1]).float()).isnan().any()",
+                    "torch.func.grad(lambda z: (-torch.expm1(-F.cross_entropy(z, t[0])))"
+                    ".clamp(min=1e-30) ** 0.5)"
+                    "(30 * F.one_hot(t[0], p.shape[-1]).float()).isfinite().all()",
+                ),
             ),
             keras_classes(
                 "keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=gamma, "
@@ -244,8 +261,8 @@ CARDS = {
             formula("scikit-learn", "-", note="No metric or estimator offers it."),
             formula(
                 "optax",
-                "(1 - jnp.exp(-(ce := optax.losses.softmax_cross_entropy_with_integer_labels("
-                "p, t)))) ** gamma * ce",
+                "jnp.maximum(-jnp.expm1(-(ce := optax.losses."
+                "softmax_cross_entropy_with_integer_labels(p, t))), 1e-30) ** gamma * ce",
                 class_axis="-1",
             ),
         ),
@@ -285,8 +302,8 @@ CARDS = {
             "from 1."
         ),
         failure=(
-            "An example of small $p_y$ hardly pulls, wrongly labelled or merely hard: with $K$ "
-            "classes training starts with $K^{-q}$ of the slope of cross-entropy."
+            "An example of small $p_y$ hardly pulls, wrongly labelled or merely hard. With $K$ "
+            "classes training starts with $K^{-q}$ times the gradient of cross-entropy."
         ),
         conventions=(
             formula(
@@ -329,7 +346,7 @@ CARDS = {
         ),
         kinks="None.",
         stable_form="As it stands: nothing overflows or cancels.",
-        failure="Behind a softmax that is sure and wrong, its gradient vanishes.",
+        failure="After a softmax that is sure and wrong, its gradient vanishes.",
         conventions=(
             formula(
                 "PyTorch",
@@ -342,7 +359,7 @@ CARDS = {
             metric_of_classes(
                 "sklearn.metrics.brier_score_loss(t.argmax(axis=1), p, labels=range(p.shape[1]))",
                 note=(
-                    "Takes class ids; of two classes it gives the half, unless "
+                    "Takes class ids. For two classes it returns half the value, unless "
                     "`scale_by_half=False`."
                 ),
                 evidence=(
@@ -373,8 +390,8 @@ CARDS = {
             where={r: ArgMaxOther(logits, class_id, K)},
         ),
         minimiser=(
-            "A lead of $m$ for a class of probability above one half, else a tie; classes that "
-            "never occur may lie lower."
+            "If one class has a probability above one half, it leads by $m$. Otherwise classes "
+            "tie. Classes that never occur may lie lower."
         ),
         noise_model=r"None: $e^{-\text{loss}}$ does not sum to a constant over the classes.",
         convexity="Convex in the logits, not strictly.",
@@ -385,7 +402,10 @@ CARDS = {
         stable_form=(
             "Rival minus own logit first, then $m$: the margin is not lost in large logits."
         ),
-        failure="Its scores are no log-probabilities, and with no majority class they say nothing.",
+        failure=(
+            "Its scores are not log-probabilities, and where no class has a majority they tell you "
+            "nothing."
+        ),
         conventions=(
             formula(
                 "PyTorch",

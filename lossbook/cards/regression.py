@@ -24,8 +24,8 @@ CARDS = {
         lipschitz="Not Lipschitz; the gradient is 2-Lipschitz.",
         kinks="None.",
         stable_form=(
-            "The residual is taken before squaring: multiplied out, nearly equal squares would "
-            "cancel."
+            "The residual is computed before it is squared. If the square were multiplied out, "
+            "nearly equal numbers would cancel."
         ),
         failure=(
             "One far outlier outweighs many good points, since its pull grows with its distance."
@@ -43,8 +43,8 @@ CARDS = {
             keras(
                 "keras.losses.MeanSquaredError()(t, p)",
                 note=(
-                    '`reduction="mean_with_sample_weight"` divides by the sum of the weights. The '
-                    "mean over the last axis is taken in float32, of float64 too."
+                    '`reduction="mean_with_sample_weight"` divides by the sum of the weights. '
+                    "The mean over the last axis is taken in float32, even for float64 input."
                 ),
                 evidence=(
                     "keras.losses.mean_squared_error(0 * t, 0 * p + 1 + 1e-9)[0] == 1",
@@ -70,12 +70,11 @@ CARDS = {
         lipschitz="Not Lipschitz; the gradient is 1-Lipschitz.",
         kinks="None.",
         stable_form=(
-            "The residual is taken before squaring: multiplied out, nearly equal squares would "
-            "cancel."
+            "The residual is computed before it is squared. If the square were multiplied out, "
+            "nearly equal numbers would cancel."
         ),
         failure=(
-            "Set beside a mean squared error it looks twice as good, and it wants twice the "
-            "learning rate."
+            "It looks twice as good as a mean squared error, and it needs twice the learning rate."
         ),
         conventions=(
             formula("PyTorch", "0.5 * F.mse_loss(p, t)", reduction="mean"),
@@ -143,20 +142,20 @@ CARDS = {
             domain=_REAL | {delta: _POSITIVE},
         ),
         minimiser=(
-            r"The $p$ at which residuals clipped to $\pm\delta$ average 0: the mean for large "
-            r"$\delta$, near the median for small."
+            r"The $p$ at which residuals clipped to $\pm\delta$ average 0. For large $\delta$ "
+            r"this is the mean, and for small $\delta$ it is close to the median."
         ),
         noise_model=r"Gaussian of variance 1 within $\delta$, with exponential tails.",
         convexity=r"Convex in the prediction, strictly only where $\lvert p - t \rvert < \delta$.",
         lipschitz=r"$\delta$-Lipschitz in the prediction; the gradient is 1-Lipschitz.",
         kinks=r"None; the second derivative jumps where $\lvert p - t \rvert = \delta$.",
         stable_form=(
-            r"Only the residual clipped to $\pm \delta$ is squared: a large one costs "
-            r"$\delta (\lvert r \rvert - \delta / 2)$, where no square overflows."
+            r"Only the residual clipped to $\pm \delta$ is squared. A large one costs $\delta "
+            r"(\lvert r \rvert - \delta / 2)$, where no square can overflow."
         ),
         failure=(
-            r"$\delta$ has the target's units: rescale the target, and the loss turns squared or "
-            "absolute."
+            r"$\delta$ has the target's units. If you rescale the target, the loss may become "
+            "nearly squared or nearly absolute."
         ),
         conventions=(
             pytorch(
@@ -176,7 +175,8 @@ CARDS = {
             estimator(
                 'sklearn.linear_model.SGDRegressor(loss="huber", epsilon=delta)',
                 note=(
-                    "`epsilon` is 0.1 by default; `HuberRegressor` also fits a scale: another loss."
+                    "`epsilon` is 0.1 by default. `HuberRegressor` also fits a scale, so it "
+                    "minimises a different loss."
                 ),
                 evidence=("sklearn.linear_model.SGDRegressor().epsilon == 0.1",),
             ),
@@ -201,20 +201,20 @@ CARDS = {
             domain=_REAL | {beta: _POSITIVE},
         ),
         minimiser=(
-            r"The $p$ at which residuals clipped to $\pm\beta$ average 0: the mean for large "
-            r"$\beta$, near the median for small."
+            r"The $p$ at which residuals clipped to $\pm\beta$ average 0. For large $\beta$ "
+            r"this is the mean, and for small $\beta$ it is close to the median."
         ),
         noise_model=r"Gaussian of variance $\beta$ within $\beta$, with exponential tails.",
         convexity=r"Convex in the prediction, strictly only where $\lvert p - t \rvert < \beta$.",
         lipschitz=r"1-Lipschitz in the prediction; the gradient is $1/\beta$-Lipschitz.",
         kinks=r"None; the second derivative jumps where $\lvert p - t \rvert = \beta$.",
         stable_form=(
-            r"Only the residual clipped to $\pm \beta$ is squared: a large one costs "
-            r"$\lvert r \rvert - \beta / 2$, where no square overflows."
+            r"Only the residual clipped to $\pm \beta$ is squared. A large one costs $\lvert r "
+            r"\rvert - \beta / 2$, where no square can overflow."
         ),
         failure=(
-            r"Taken for the Huber loss: unless $\beta = 1$ it is smaller or larger by the factor "
-            r"$1/\beta$."
+            "It is easily mistaken for the Huber loss, from which it differs by the factor "
+            r"$1/\beta$ unless $\beta = 1$."
         ),
         conventions=(
             pytorch(
@@ -238,8 +238,8 @@ CARDS = {
                 "scikit-learn",
                 "-",
                 note=(
-                    "No metric offers it. Of the estimators `SGDRegressor` has the Huber loss: "
-                    "divide its learning rate by the threshold."
+                    "No metric offers it. `SGDRegressor` minimises the Huber loss, so divide "
+                    "its learning rate by the threshold."
                 ),
                 evidence=(
                     "close(step(sklearn.linear_model.SGDRegressor(loss='huber', epsilon=2.0), p, t)"
@@ -254,8 +254,8 @@ CARDS = {
         chapter=5,
         symbolic=Symbolic(p, t, sp.log(sp.cosh(_r)), sp.tanh(_r), domain=_REAL),
         minimiser=(
-            r"The $p$ at which $\tanh(p - t)$ averages 0: near the mean of narrow targets, near "
-            "the median of wide ones."
+            r"The $p$ at which $\tanh(p - t)$ averages 0. It is close to the mean of narrow "
+            "targets and to the median of wide ones."
         ),
         noise_model=r"Hyperbolic secant: density $1 / (\pi \cosh r)$.",
         convexity="Strictly convex in the prediction.",
@@ -266,8 +266,8 @@ CARDS = {
             "computed, so that it cannot overflow."
         ),
         failure=(
-            r"It bends where $\lvert r \rvert \approx 1$ in the target's units, and has nothing "
-            "to set: scale the target."
+            r"It bends where $\lvert r \rvert \approx 1$ in the target's units, and no "
+            "parameter changes this. Scale the target."
         ),
         conventions=(
             formula(
@@ -318,7 +318,8 @@ CARDS = {
         kinks="At $p = t$, where the subgradient 0 is chosen.",
         stable_form="As it stands: nothing overflows or cancels.",
         failure=(
-            "Quantiles fitted one by one can cross: a predicted 90 % quantile below the median."
+            "Quantiles that are fitted one by one can cross, so that a predicted 90 % quantile "
+            "lies below the median."
         ),
         conventions=(
             formula("PyTorch", "torch.maximum(level * (t - p), (level - 1) * (t - p))"),
@@ -343,7 +344,7 @@ CARDS = {
         lipschitz="Not Lipschitz, and neither is the gradient.",
         kinks="None.",
         stable_form=(
-            "The log-rate keeps the rate positive and needs no logarithm; $e^z$ overflows past "
+            "The log-rate keeps the rate positive and needs no logarithm. $e^z$ overflows past "
             "$z = 709$ in float64."
         ),
         failure="One log-rate that is far too high gives an exponentially large step.",
@@ -380,8 +381,8 @@ CARDS = {
                 "optax.losses.generalized_kl_divergence(p[..., None], t[..., None])",
                 theirs="ours + special.xlogy(t, t) - t",
                 note=(
-                    "Half the Poisson deviance, so that a perfect prediction costs 0. It sums over "
-                    "the last axis, here made of one number each. Shapes broadcast silently."
+                    "Half the Poisson deviance, so that a perfect prediction costs 0. It sums "
+                    "over the last axis, which here has length 1. Shapes broadcast silently."
                 ),
                 evidence=(
                     "close(optax.losses.generalized_kl_divergence(jnp.log(t + 1)[:, None],"
@@ -405,8 +406,8 @@ CARDS = {
             domain={mu: sp.Reals, s: sp.Reals, t: sp.Reals},
         ),
         minimiser=(
-            r"$\mu$ the mean of $t$, and $e^s$ its variance; if that is 0, the loss falls without "
-            "end."
+            r"$\mu$ is the mean of $t$, and $e^s$ its variance. If the variance is 0, the loss "
+            "has no lower bound."
         ),
         noise_model=(
             r"Gaussian of mean $\mu$ and variance $e^s$, without the constant $\tfrac12 \log "

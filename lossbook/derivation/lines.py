@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
 import sympy as sp
 
@@ -232,22 +233,26 @@ class Derivation:
         """Add a line of prose for what cannot be stated as a checked step; it is counted."""
         return self._add(Line(None, _words(text, "text"), "argued", "argue"))
 
-    def require(self, *, lines, through=()):
-        """Refuse a derivation that jumps to its end, for exercises in which the way is asked for.
+    def require(self, *, lines, through=(), start=None):
+        """Refuse a derivation that jumps to its end, for exercises that ask for the steps.
 
         Parameters
         ----------
         lines : int
-            The least number of lines of algebra, the first and the last included.
+            The smallest number of lines of algebra, the first and the last included.
         through : list of sympy.Expr, optional
-            Lines that must stand in the derivation, in this order, as written here: SymPy's own
-            order of terms does not matter, but other forms of the same value are other lines.
+            Lines that the derivation must contain, in this order. A line counts if it becomes the
+            one asked for when products are multiplied out and sums are split into their terms;
+            other forms of the same value are other lines. The message does not print it.
+        start : sympy.Expr, optional
+            What the first line must be equal to, in whatever form.
 
         Raises
         ------
         DerivationError
-            If there are fewer lines, one of `through` is missing or out of order, or the last line
-            still has a `Derivative`, `Integral`, `Limit` or `Sum` that SymPy could carry out.
+            If the first line is not equal to `start`, there are fewer lines, one of `through` is
+            missing or out of order, or the last line still has a `Derivative`, `Integral`, `Limit`
+            or `Sum` that SymPy could carry out.
 
         Examples
         --------
@@ -258,6 +263,8 @@ class Derivation:
             ...
         lossbook.derivation.lines.DerivationError: 2 lines of algebra, and 3 are asked ...
         """
+        if start is not None:
+            self.compare("first", start, "what is to be derived")
         algebra = [(n, line.expr) for n, line in enumerate(self._lines, 1) if line.expr is not None]
         if len(algebra) < lines:
             raise DerivationError(
@@ -265,13 +272,15 @@ class Derivation:
                 self._last_number,
             )
         after = 0
-        for wanted in through:
-            wanted = self._in_own_symbols(_expression(wanted, "through"))
-            found = next((n for n, expr in algebra if expr == wanted and n > after), None)
+        for place, wanted in enumerate(through, 1):
+            wanted = _spread(self._in_own_symbols(_expression(wanted, "through")))
+            found = next((n for n, expr in algebra if n > after and _spread(expr) == wanted), None)
             if found is None:
-                where_from = f" after line {after}" if after else ""
+                there = f"no line after line {after}" if after else "no line"
                 raise DerivationError(
-                    f"no line{where_from} reads {wanted}, which is asked for", self._last_number
+                    f"a step is missing: {there} is number {place} of the {len(through)} that the "
+                    "exercise asks for",
+                    self._last_number,
                 )
             after = found
         left = [part for part in UNFINISHED if self.last.has(part)]
@@ -493,7 +502,7 @@ class Derivation:
         point = {**values, **wrong.point}
         number, line = written
         raise DerivationError(
-            f"{claim}: {where(point)}{found}. Line {number} reads: {line}",
+            f"{claim}: {where(point)}{found}. Line {number} reads: {line}{_rounded(line)}",
             number,
             {str(symbol): value for symbol, value in point.items()},
         )
@@ -517,6 +526,28 @@ def _expression(value, name):
             f"{name} must be a scalar SymPy expression, got {type(value).__name__}: {value!r}"
         )
     return expr
+
+
+def _spread(expr):
+    """`expr` with products multiplied out, and each sum as the sum of its terms, one for each."""
+
+    def terms_of(total):
+        terms = sp.Add.make_args(sp.expand_mul(total.function))
+        split = [term.as_independent(*total.variables, as_Add=False) for term in terms]
+        return sp.Add(*(factor * sp.Sum(rest, *total.limits) for factor, rest in split))
+
+    return sp.expand_mul(expr.replace(lambda part: isinstance(part, sp.Sum), terms_of))
+
+
+def _rounded(line):
+    """A hint where `line` has a decimal that Python has rounded, such as 2/15."""
+    floats = line.atoms(sp.Float) if isinstance(line, sp.Basic) else ()
+    for number in sorted(floats):
+        fraction = Fraction(float(number)).limit_denominator(1000)
+        if float(fraction) == float(number) and len(str(float(number))) > 12:
+            n, d = fraction.numerator, fraction.denominator
+            return f". Python has rounded {n}/{d}: write sp.Rational({n}, {d})"
+    return ""
 
 
 def _symbol(value):

@@ -2,7 +2,8 @@
 
 ``name`` returns unreduced values, ``name_grad`` the derivative of their sum with respect to the
 prediction. Where the two share work, ``name_value_and_grad`` computes both; it checks nothing, and
-is called by the front door, :class:`lossbook.loss.Loss`. What is public stands in ``__all__``.
+is called by the front door, :class:`lossbook.loss.Loss`. The public names are listed in
+``__all__``.
 """
 
 from lossbook.losses import binary, margin, multiclass, regression

@@ -58,10 +58,10 @@ def binary_cross_entropy(probabilities, labels, /):
 
 @takes(PROBABILITY, FRACTION)
 def binary_cross_entropy_grad(probabilities, labels, /):
-    r"""Gradient of :func:`binary_cross_entropy` by probability, :math:`(p - y) / (p (1 - p))`.
+    r"""Gradient of :func:`binary_cross_entropy` with respect to the probability.
 
-    Where :math:`p = y = 0` it is the slope on the side where probabilities lie, 1; where
-    :math:`p = y = 1` it is -1.
+    It is :math:`(p - y) / (p (1 - p))`. Where :math:`p = y = 0` it is the slope on the side where
+    probabilities lie, 1; where :math:`p = y = 1` it is -1.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def sigmoid_binary_cross_entropy(logits, labels, /, *, pos_weight=1.0):
 
 @takes(LOGIT, FRACTION, pos_weight=POSITIVE)
 def sigmoid_binary_cross_entropy_grad(logits, labels, /, *, pos_weight=1.0):
-    r"""Gradient of :func:`sigmoid_binary_cross_entropy` by logit.
+    r"""Gradient of :func:`sigmoid_binary_cross_entropy` with respect to the logit.
 
     It is :math:`(1 - y) \sigma(z) - w y \sigma(-z)`. With :math:`w = 1` this is
     :math:`\sigma(z) - y`. Written with :math:`\sigma(-z)` instead of :math:`1 - \sigma(z)` it
@@ -159,7 +159,7 @@ def sigmoid_focal(logits, labels, /, *, gamma=2.0, alpha=None):
 
 @takes(LOGIT, BIT, gamma=NOT_NEGATIVE, alpha=UNIT_OR_NONE)
 def sigmoid_focal_grad(logits, labels, /, *, gamma=2.0, alpha=None):
-    r"""Gradient of :func:`sigmoid_focal` by logit.
+    r"""Gradient of :func:`sigmoid_focal` with respect to the logit.
 
     With :math:`s = 2y - 1`, margin :math:`m = s z` and :math:`p_y = \sigma(m)`, it is
     :math:`-s\, \alpha_y (1 - p_y)^\gamma \left(1 - p_y - \gamma p_y \log p_y\right)`.
@@ -188,7 +188,7 @@ def sigmoid_focal_value_and_grad(logits, labels, /, *, gamma=2.0, alpha=None):
 
 
 def weigh_labels(costs, labels, alpha):
-    """Costs times `alpha` where the label is 1, times 1 - `alpha` where it is 0; or as they are.
+    """Costs times `alpha` where the label is 1 and 1 - `alpha` where it is 0; unchanged for None.
 
     A label of weight 0 costs nothing, even where the cost is infinite.
     """

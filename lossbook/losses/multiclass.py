@@ -1,8 +1,9 @@
 r"""Multiclass losses: the last axis is the class axis, and is dropped.
 
-`logits` and `probabilities` have shape (..., classes); values have shape (...), gradients that of
-the first argument: of the sum of the values, with respect to it. `labels` are class ids of shape
-(...) and any integer dtype, or, where a function says so, probabilities of shape (..., classes).
+`logits` and `probabilities` have shape (..., classes), and values have shape (...). A gradient is
+that of the sum of the values with respect to the first argument, and has its shape.
+`labels` are class ids of shape (...) and any integer dtype, or, where a function says so,
+probabilities of shape (..., classes).
 With :math:`p = \operatorname{softmax}(z)`, :math:`p_k = e^{z_k} / \sum_j e^{z_j}`.
 
 An infinite logit gives the limit, as in :mod:`lossbook.numerics`: a logit of :math:`-\infty` masks
@@ -121,7 +122,7 @@ def softmax_cross_entropy(logits, labels, /, *, label_smoothing=0.0):
 
 @takes(CLASS_LOGITS, CLASS_ID_OR_ROW, label_smoothing=UNIT)
 def softmax_cross_entropy_grad(logits, labels, /, *, label_smoothing=0.0):
-    r"""Gradient of :func:`softmax_cross_entropy` by logits, :math:`p_k - t_k`.
+    r"""Gradient of :func:`softmax_cross_entropy` with respect to the logits, :math:`p_k - t_k`.
 
     It is computed as :math:`p_k (1 - t_k) - t_k (1 - p_k)`, with :math:`1 - p_k` summed from the
     other classes, so that a gradient of :math:`-4 \times 10^{-18}` does not become 0.
@@ -196,7 +197,7 @@ def softmax_focal(logits, labels, /, *, gamma=2.0):
 
 @takes(RIVAL_LOGITS, CLASS_ID, gamma=NOT_NEGATIVE)
 def softmax_focal_grad(logits, labels, /, *, gamma=2.0):
-    r"""Gradient of :func:`softmax_focal` by logits.
+    r"""Gradient of :func:`softmax_focal` with respect to the logits.
 
     With :math:`q = 1 - p_y` and :math:`c = q^\gamma (q - \gamma p_y \log p_y)` it is :math:`-c` for
     the true class, and for each other class :math:`c` times its share among the others,
@@ -245,10 +246,11 @@ def generalized_cross_entropy(logits, labels, /, *, q=0.7):
 
 @takes(CLASS_LOGITS, CLASS_ID, q=UNIT_ABOVE_0)
 def generalized_cross_entropy_grad(logits, labels, /, *, q=0.7):
-    r"""Gradient of :func:`generalized_cross_entropy` by logits, :math:`p_y^q (p_k - t_k)`.
+    r"""Gradient of :func:`generalized_cross_entropy` with respect to the logits.
 
-    Here :math:`t` is the label as a row of 0 and 1. It is the gradient of the softmax cross-entropy
-    times :math:`p_y^q`; as there, :math:`1 - p_y` is summed from the other classes.
+    It is :math:`p_y^q (p_k - t_k)`, where :math:`t` is the label as a row of 0 and 1. It is
+    the gradient of the softmax cross-entropy times :math:`p_y^q`; as there, :math:`1 - p_y` is
+    summed from the other classes.
 
     Examples
     --------
@@ -288,7 +290,7 @@ def brier(probabilities, labels, /):
 
 @takes(CLASS_PROBABILITIES, LABEL_ROW)
 def brier_grad(probabilities, labels, /):
-    r"""Gradient of :func:`brier` by probabilities, :math:`2 (p_k - t_k)`.
+    r"""Gradient of :func:`brier` with respect to the probabilities, :math:`2 (p_k - t_k)`.
 
     Examples
     --------
@@ -331,7 +333,7 @@ def multiclass_hinge(logits, labels, /, *, margin=1.0):
 
 @takes(RIVAL_LOGITS, CLASS_ID, margin=POSITIVE)
 def multiclass_hinge_grad(logits, labels, /, *, margin=1.0):
-    r"""Gradient of :func:`multiclass_hinge` by logits.
+    r"""Gradient of :func:`multiclass_hinge` with respect to the logits.
 
     Where the loss is above 0 it is 1 for the rival and -1 for the true class, else 0. Of rivals
     that tie, the first is taken; where the loss is exactly at its kink, 0.
@@ -358,7 +360,7 @@ def multiclass_hinge_value_and_grad(logits, labels, /, *, margin=1.0):
 
 
 def own_and_rival(logits, labels):
-    """The logit of the true class, the largest of the others, and whose that one is."""
+    """The logit of the true class, the largest of the others, and the class that has it."""
     xp = array_namespace(logits)
     t = rows_of(labels, logits)
     others = xp.where(t == 1, -xp.inf * t, logits)

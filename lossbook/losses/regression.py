@@ -242,7 +242,7 @@ def smooth_l1_grad(prediction, target, /, *, beta=1.0):
 
 
 def smooth_l1_value_and_grad(prediction, target, /, *, beta=1.0):
-    """As for the Huber loss, of which this is the part per unit of its threshold."""
+    """As for the Huber loss, divided by its threshold."""
     residual = prediction - target
     clipped = clip(residual, -beta, beta)
     slope = clipped / beta
@@ -386,7 +386,7 @@ def poisson_nll_value_and_grad(prediction, target, /):
 
 
 def rate_minus_reward(rate, prediction, target):
-    r"""The rate minus count times log-rate, :math:`e^z - t z`, at infinity the limit.
+    r"""The rate minus the count times the log-rate, :math:`e^z - t z`. At infinity it is the limit.
 
     Where the rate overflows, :math:`z (e^z / z - t)` decides which of the two terms is the larger.
     """
@@ -432,7 +432,7 @@ def gaussian_nll(prediction, target, /):
 
 @takes(MEAN_AND_LOG_VARIANCE, REAL)
 def gaussian_nll_grad(prediction, target, /):
-    r"""Gradient of :func:`gaussian_nll`, by mean and by log-variance.
+    r"""Gradient of :func:`gaussian_nll` with respect to the mean and the log-variance.
 
     .. math:: (\mu - t) e^{-s} \quad\text{and}\quad \tfrac12 (1 - (t - \mu)^2 e^{-s})
 
@@ -452,8 +452,9 @@ def gaussian_nll_grad(prediction, target, /):
 def standardised_residual(prediction, target):
     r"""The residual over the standard deviation, :math:`(\mu - t) e^{-s/2}`.
 
-    By two factors, so that it overflows only if the result does. Exactly 0 where the mean is the
-    target, and infinite where the mean is, whatever the standard deviation.
+    It is multiplied by two factors one after the other, so that it overflows only if the result
+    does. It is exactly 0 where the mean is the target, and infinite where the mean is infinite,
+    whatever the standard deviation.
     """
     xp = array_namespace(prediction)
     residual, log_variance = prediction[..., 0] - target, prediction[..., 1]
