@@ -14,6 +14,7 @@ from cases.inputs import CLASSES, OF_NUMBERS, each, far_apart, in_rows, shape_of
 from cases.multiclass import FOCAL as FOCAL_MULTICLASS
 from cases.regression import ALIKE, SEEN
 from cases.table import CASES
+from english import unsaid
 from scipy import optimize, stats
 
 from lossbook import LOSSES
@@ -114,6 +115,7 @@ class TestTexts:
         assert re.match(r"[A-Z$0-9]", text)
         assert text.endswith(".")
         assert len(text.split()) <= 28
+        assert unsaid(text) == []
         assert_fits_a_markdown_table(text)
 
     @every_loss

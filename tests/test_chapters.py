@@ -30,7 +30,7 @@ second level are SKELETON, in this order and no others (headings of the third le
   that bind them.
 - Code to paste, in cells tagged `paste`, uses nothing that another cell binds. A chapter that has
   losses has some.
-- Prose says "with respect to" and "minus": PHRASES holds what it does not say.
+- Prose says "with respect to" and "minus": :mod:`english` has what it does not say.
 - Shown code: 15 lines a cell at most, 10 in the median, 80 characters a line, which fit a page.
 - Prose, captions and alternative texts hold no decimal of three or more significant digits: it
   comes from a cell by glue, and a cell above shows it too, because plain Jupyter hides glue.
@@ -51,6 +51,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from english import unsaid
 
 from lossbook import LOSSES
 from lossbook.cards import CARDS
@@ -90,13 +91,6 @@ SCRATCH = {
     "axes": "its panels",
     "d": "the derivation that the cell shows",
     "_": "what is not looked at",
-}
-# What is not said in prose, as regular expressions, and what is said.
-PHRASES = {
-    r"\b(?:slopes?|derivatives?|gradients?|curvatures?) by (?:a |an |the |its |their )?"
-    r"(?:\$|logits?|scores?|probabilit|predict|weights?|parameters?|entr)": "with respect to",
-    r"\bfor want of\b": "because there is no",
-    r"\bholds? 0\b": "is 0",
 }
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 CITATION_KEYS = set(
@@ -509,12 +503,7 @@ def pasted_code_stands_alone(chapter):
 def prose_is_english(chapter):
     markdown = [cell.source for cell in chapter.cells if cell.cell_type == "markdown"]
     captions = [entry.get("figure", {}).get("caption", "") for entry in chapter.figures]
-    return [
-        f"{found[0]!r}, not {better!r}: {text[max(found.start() - 40, 0) : found.end() + 20]!r}"
-        for text in map(without_code, [*markdown, *captions])
-        for phrase, better in PHRASES.items()
-        for found in re.finditer(phrase, text, re.IGNORECASE)
-    ]
+    return [found for text in [*markdown, *captions] for found in unsaid(without_code(text))]
 
 
 def cells_have_ids_of_their_own(chapter):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from english import unsaid
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 
@@ -32,8 +33,8 @@ LEAST_QUESTIONS = 12
 LEAST_FIGURES = 2
 # Upper case where the field writes it so: people's names and abbreviations.
 NAMES = re.compile(
-    "Adam|BCE|Bernoulli|Brier|Crammer|Hessian|Huber|Jacobian|KL|Kullback|L1|Laplace|Leibler"
-    "|Lipschitz|MSE|NLL|Poisson|RMSE|RSS|SGD|Singer|VJP|Watkins|Weston"
+    "Adam|AUC|BCE|Bernoulli|Bonferroni.s|Brier|Crammer|F1|Hessian|Huber|Jacobian|KL|Kullback|L1"
+    "|Laplace|Leibler|Lipschitz|MSE|NLL|Platt|Poisson|RMSE|RSS|SGD|Singer|VJP|Watkins|Weston"
 )
 
 
@@ -303,3 +304,14 @@ SPOILT_GLOSSARIES = [
 def test_a_glossary_rule_finds_what_is_wrong(rule, part, spoilt):
     assert part in glossary()
     assert rule(glossary().replace(part, spoilt)) != []
+
+
+# English
+
+
+PAGES = [BOOK / "index.md", *sorted((BOOK / "back").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
+def test_pages_say_what_one_would_say_aloud(page):
+    assert unsaid(page.read_text()) == []

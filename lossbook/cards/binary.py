@@ -196,7 +196,8 @@ CARDS = {
         ),
         conventions=(
             pytorch(
-                "torchvision.ops.sigmoid_focal_loss(p, t, alpha=alpha, gamma=gamma)",
+                "torchvision.ops.sigmoid_focal_loss("
+                "p, t, alpha=-1 if alpha is None else alpha, gamma=gamma)",
                 reduction="none",
                 note=(
                     "This function is in torchvision, which needs a build that matches torch, "
@@ -207,7 +208,7 @@ CARDS = {
             ),
             keras(
                 "keras.losses.BinaryFocalCrossentropy("
-                "True, alpha=alpha, gamma=gamma, from_logits=True)(t, p)",
+                "alpha is not None, alpha=alpha, gamma=gamma, from_logits=True)(t, p)",
                 note=(
                     "The first argument, `apply_class_balancing`, switches `alpha` on. It is "
                     "False by default, and `alpha` is 0.25. Clips at 1e-7."

@@ -346,7 +346,7 @@ CARDS = {
         ),
         kinks="None.",
         stable_form="As it stands: nothing overflows or cancels.",
-        failure="Behind a softmax that is sure and wrong, its gradient vanishes.",
+        failure="After a softmax that is sure and wrong, its gradient vanishes.",
         conventions=(
             formula(
                 "PyTorch",
