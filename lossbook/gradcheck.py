@@ -361,7 +361,7 @@ def _for_torch(array):
 
 @silent
 def _slope_nearby(f, x):
-    """The steepest chord from x to where one entry is a tenth of its size, or 0.1, away."""
+    """The steepest finite chord from x to where one entry is a tenth of its size, or 0.1, away."""
     slopes, start = [0.0], np.sum(f(x))
     for index in np.ndindex(x.shape):
         for step in 0.1 * max(abs(x[index]), 1.0) * np.array([1, -1]):
@@ -372,4 +372,5 @@ def _slope_nearby(f, x):
             except ValueError:
                 # Outside the domain there is no chord.
                 continue
-    return float(np.nanmax(slopes))
+    # An infinite one would make any error a small one.
+    return float(max(slope for slope in slopes if np.isfinite(slope)))

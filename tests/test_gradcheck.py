@@ -217,6 +217,13 @@ def test_a_loss_passes_at_its_minimum_and_where_logits_are_equal(name, inputs):
     assert check_gradient(name, *inputs).passed
 
 
+def test_a_wrong_gradient_is_seen_beside_an_infinite_value():
+    # A tenth away from 0.1 the logarithm is minus infinity.
+    x = np.array([0.1, 0.5])
+    pair = lambda p: -np.log(p), lambda p: -3 / p
+    assert [w.passed for w in check_gradient(pair, x).witnesses] == [False] * 3
+
+
 def test_a_value_that_bends_quickly_is_analytic_and_its_gradient_right():
     x = np.array([0.3, 1.0])
     pair = lambda x: np.sin(1000 * x), lambda x: 1000 * np.cos(1000 * x)
