@@ -239,10 +239,10 @@ def bibliography():
 def entries_that_nothing_cites(text):
     """Keys that no page cites and that no docstring names."""
     pages = [file.read_text() for kind in ("*.md", "*.ipynb") for file in BOOK.rglob(kind)]
-    cited = set()
-    for keys in re.findall(r"\{cite:\w+\}`([^`]+)`", "\n".join(pages)):
-        cited.update(key.strip() for key in keys.split(","))
     code = "\n".join(file.read_text() for file in (BOOK.parent / "lossbook").rglob("*.py"))
+    cited = set()
+    for keys in re.findall(r"\{cite:\w+\}`([^`]+)`", "\n".join([*pages, code])):
+        cited.update(key.strip() for key in keys.split(","))
     wrong = []
     for key, entry in re.findall(r"^@\w+\{([^,]+),\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
         author, year = re.search(r"author\s*= \{(?:von |van )?([^,}]+)", entry), key[-4:]

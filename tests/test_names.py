@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import names
 import pytest
+from english import unsaid
 
 from lossbook import LOSSES
 from lossbook.display import names_markdown
@@ -77,6 +78,7 @@ def test_an_answer_is_whole(source, entry):
         assert entry.note
         assert {entry.here, entry.call, entry.formula} == {""}
     assert "|" not in entry.note + entry.here + entry.formula
+    assert unsaid(entry.note) == []
 
 
 def test_expressions_use_the_functions_that_are_explained():

@@ -20,7 +20,7 @@ ENTRIES = (
         "CTC",
         note=(
             "Sums the likelihood over all alignments of two sequences by dynamic programming "
-            "{cite}`graves2006`."
+            "{cite:p}`graves2006`."
         ),
     ),
     Entry(
@@ -55,7 +55,7 @@ ENTRIES = (
     Entry(
         "Circle",
         note=(
-            "Weighs each similarity by how far it is from its optimum {cite}`sun2020`. "
+            "Weighs each similarity by how far it is from its optimum {cite:p}`sun2020`. "
             "{ref}`The embedding chapter <ch-embedding-losses>` has the losses that it unites."
         ),
     ),

@@ -5,9 +5,9 @@ from lossbook.names.entry import Entry
 _COSINE = "(p * t).sum(axis=-1) / (norm(p) * norm(t))"
 _CTC = (
     "Sums the likelihood over all alignments of two sequences by dynamic programming "
-    "{cite}`graves2006`."
+    "{cite:p}`graves2006`."
 )
-_SPARSEMAX = "Puts a projection on the simplex where the softmax stands {cite}`martins2016`."
+_SPARSEMAX = "Puts a projection on the simplex where the softmax stands {cite:p}`martins2016`."
 
 ENTRIES = (
     Entry(
@@ -77,7 +77,7 @@ ENTRIES = (
     Entry(
         "make_fenchel_young_loss",
         note=(
-            "Makes a loss of any function that bounds the scores {cite}`blondel2020`. Of the "
+            "Makes a loss of any function that bounds the scores {cite:p}`blondel2020`. Of the "
             "log-sum-exp it makes `softmax_cross_entropy` of class probabilities."
         ),
     ),
@@ -85,7 +85,7 @@ ENTRIES = (
         "multiclass_generalized_dice_loss",
         note=(
             "A sum of `dice` over the classes, each weighted by one over the square of its size "
-            "{cite}`sudre2017`."
+            "{cite:p}`sudre2017`."
         ),
     ),
     Entry(
@@ -109,7 +109,7 @@ ENTRIES = (
         "ntxent",
         note=(
             "`info_nce` of points of length 1, in which every other point of the batch is a key, "
-            "those of the queries too {cite}`chen2020`. {ref}`The embedding chapter "
+            "those of the queries too {cite:p}`chen2020`. {ref}`The embedding chapter "
             "<ch-embedding-losses>` has the one direction."
         ),
     ),
@@ -125,7 +125,7 @@ ENTRIES = (
         "softmax_cross_entropy(p, t) + 2 * generalized_cross_entropy(p, t, q=1.0)",
         "optax.losses.poly_loss_cross_entropy(p, jax.nn.one_hot(t, p.shape[-1]))",
         "-log(own(softmax(p), t)) + 2 * (1 - own(softmax(p), t))",
-        note="Two terms of a polynomial in $1 - p$ {cite}`leng2022`.",
+        note="Two terms of a polynomial in $1 - p$ {cite:p}`leng2022`.",
     ),
     Entry(
         "ranking_softmax_loss",

@@ -7,7 +7,7 @@ ENTRIES = (
         "AdaptiveLogSoftmaxWithLoss",
         note=(
             "An approximation of the softmax cross-entropy for very many classes, which first "
-            "chooses a group of classes {cite}`grave2017`. {ref}`The softmax chapter "
+            "chooses a group of classes {cite:p}`grave2017`. {ref}`The softmax chapter "
             "<ch-softmax-cross-entropy>` has the exact loss for a large vocabulary."
         ),
     ),
@@ -29,7 +29,8 @@ ENTRIES = (
         "CTCLoss",
         note=(
             "Sums the likelihood over all alignments of two sequences by dynamic programming "
-            "{cite}`graves2006`. Its terms are the log-probabilities of {ref}`the softmax chapter "
+            "{cite:p}`graves2006`. Its terms are the log-probabilities of {ref}`the softmax "
+            "chapter "
             "<ch-softmax-cross-entropy>`."
         ),
         also=("ctc_loss",),

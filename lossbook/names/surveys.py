@@ -11,7 +11,7 @@ from lossbook.names.entry import Entry
 _CIRCLE = Entry(
     "Circle loss",
     note=(
-        "Weighs each similarity by how far it is from its optimum {cite}`sun2020`. "
+        "Weighs each similarity by how far it is from its optimum {cite:p}`sun2020`. "
         "{ref}`The embedding chapter <ch-embedding-losses>` has the losses that it unites."
     ),
 )
@@ -21,7 +21,7 @@ _MARGIN = (
 )
 _REWARD = (
     "Training by a reward that need not be differentiable. {ref}`Chapter 14 <ch-choosing>` derives "
-    "its gradient, the policy gradient {cite}`williams1992`."
+    "its gradient, the policy gradient {cite:p}`williams1992`."
 )
 _OWN = "own(softmax(p), t)"
 
@@ -74,7 +74,7 @@ TERVEN = (
         "softmax_cross_entropy(p, t) + 2 * generalized_cross_entropy(p, t, q=1.0)",
         "",
         f"-log({_OWN}) + 2 * (1 - {_OWN})",
-        note="Two terms of a polynomial in $1 - p$ {cite}`leng2022`.",
+        note="Two terms of a polynomial in $1 - p$ {cite:p}`leng2022`.",
     ),
     Entry(
         "Negative Log-Likelihood (NLL)",
@@ -85,7 +85,7 @@ TERVEN = (
     Entry("Smooth L1", "smooth_l1", "smooth_l1(p, t)"),
     Entry(
         "Balanced L1",
-        note="Raises the slope of small errors of a smooth L1 loss {cite}`pang2019`.",
+        note="Raises the slope of small errors of a smooth L1 loss {cite:p}`pang2019`.",
     ),
     Entry(
         "Intersection over Union loss (IoU)",
@@ -101,25 +101,25 @@ TERVEN = (
         "DIoU and CIoU",
         note=(
             "{ref}`The chapter on segmentation and boxes <ch-segmentation>` says what they add to "
-            "`giou` {cite}`zheng2020`."
+            "`giou` {cite:p}`zheng2020`."
         ),
     ),
     Entry(
         "YOLO loss",
         note=(
             "A weighted sum of squared errors of boxes, confidences and classes "
-            "{cite}`redmon2016`. {ref}`Chapter 14 <ch-choosing>` is about such weights."
+            "{cite:p}`redmon2016`. {ref}`Chapter 14 <ch-choosing>` is about such weights."
         ),
     ),
     Entry(
         "Wing loss",
-        note="A logarithm near 0 and an absolute error beyond {cite}`feng2018`.",
+        note="A logarithm near 0 and an absolute error beyond {cite:p}`feng2018`.",
     ),
     Entry("Dice loss", "dice", "dice(p, t)"),
     Entry("Tversky loss", "tversky", "tversky(p, t, alpha=0.25, beta=0.75)"),
     Entry(
         "Lovász loss",
-        note="Extends the Jaccard loss of hard masks to errors of any size {cite}`berman2018`.",
+        note="Extends the Jaccard loss of hard masks to errors of any size {cite:p}`berman2018`.",
     ),
     Entry(
         "Softmax loss",
@@ -130,7 +130,7 @@ TERVEN = (
     Entry(
         "A-Softmax (SphereFace)",
         note=(
-            "Multiplies the own angle {cite}`liu2017`, where ArcFace adds to it. {ref}`The "
+            "Multiplies the own angle {cite:p}`liu2017`, where ArcFace adds to it. {ref}`The "
             "embedding chapter <ch-embedding-losses>` derives the two that came after it."
         ),
     ),
@@ -140,7 +140,7 @@ TERVEN = (
         "half_squared_error(p, t).sum()",
         "",
         "norm(p - t) ** 2 / 2",
-        note="Of a point `p` and the centre `t` of its class, which moves along {cite}`wen2016`.",
+        note="Of a point `p` and the centre `t` of its class, which moves along {cite:p}`wen2016`.",
     ),
     Entry(
         "CosFace",
@@ -167,7 +167,7 @@ TERVEN = (
         "Barlow Twins",
         note=(
             "A squared error between the correlations of two views' coordinates and the identity "
-            "matrix, over a whole batch {cite}`zbontar2021`."
+            "matrix, over a whole batch {cite:p}`zbontar2021`."
         ),
     ),
     Entry(
@@ -176,7 +176,7 @@ TERVEN = (
         "contrastive(unit(p), unit(t), ones(u)) / 2 - 1",
         "",
         "-(p * t).sum(axis=-1) / (norm(p) * norm(t))",
-        note="Minus the cosine of two views, of which one is held fixed {cite}`chen2021simsiam`.",
+        note="Minus the cosine of two views, of which one is held fixed {cite:p}`chen2021simsiam`.",
     ),
     Entry(
         "Point-wise error",
@@ -190,12 +190,12 @@ TERVEN = (
         "squared_error(p - t, (p - t).mean() * ones(p)).mean()",
         "",
         "((p - t) ** 2).mean() - (p - t).mean() ** 2",
-        note="Of logarithms of depths: their common shift is free {cite}`eigen2014`.",
+        note="Of logarithms of depths: their common shift is free {cite:p}`eigen2014`.",
     ),
     Entry(
         "Structural Similarity Index (SSIM)",
         note=(
-            "Compares means, spreads and correlations of small windows {cite}`wang2004`, and not "
+            "Compares means, spreads and correlations of small windows {cite:p}`wang2004`, and not "
             "pixel with pixel."
         ),
     ),
@@ -211,17 +211,17 @@ TERVEN = (
         "absolute_error(p[1:], p[:-1]).mean()",
         "",
         "abs(p[1:] - p[:-1]).mean()",
-        note="Between neighbours, weighted down where the image has an edge {cite}`godard2017`.",
+        note="Between neighbours, weighted down where the image has an edge {cite:p}`godard2017`.",
     ),
     Entry(
         "Appearance matching",
-        note="A mix of SSIM and an absolute error {cite}`godard2017`.",
+        note="A mix of SSIM and an absolute error {cite:p}`godard2017`.",
     ),
     Entry(
         "Left-right consistency",
         "absolute_error",
         "absolute_error(p, t).mean()",
-        note="Between the disparities of the left view and of the right {cite}`godard2017`.",
+        note="Between the disparities of the left view and of the right {cite:p}`godard2017`.",
     ),
     Entry(
         "BerHu loss",
@@ -237,13 +237,13 @@ TERVEN = (
     ),
     Entry(
         "Minimum reprojection",
-        note="For each pixel the least photometric loss over several views {cite}`godard2019`.",
+        note="For each pixel the least photometric loss over several views {cite:p}`godard2019`.",
     ),
     Entry(
         "Scale-and-shift-invariant (SSI)",
         note=(
             "A squared or absolute error after the best shift and scale of the prediction "
-            "{cite}`ranftl2022`."
+            "{cite:p}`ranftl2022`."
         ),
     ),
     Entry(
@@ -256,14 +256,15 @@ TERVEN = (
     Entry(
         "Perceptual loss",
         note=(
-            "A squared error between the features that a trained network finds {cite}`johnson2016`."
+            "A squared error between the features that a trained network finds "
+            "{cite:p}`johnson2016`."
         ),
     ),
     Entry(
         "Adversarial loss",
         "sigmoid_binary_cross_entropy",
         "sigmoid_binary_cross_entropy(p, t)",
-        note="Of a second network that tells real from made {cite}`goodfellow2014`.",
+        note="Of a second network that tells real from made {cite:p}`goodfellow2014`.",
     ),
     Entry(
         "Wasserstein loss",
@@ -276,11 +277,11 @@ TERVEN = (
     ),
     Entry(
         "Negative log-likelihood of normalizing flows",
-        note="A likelihood by the change of variables {cite}`rezende2015`.",
+        note="A likelihood by the change of variables {cite:p}`rezende2015`.",
     ),
     Entry(
         "Contrastive divergence",
-        note="An approximate gradient of a likelihood, and no loss {cite}`hinton2002`.",
+        note="An approximate gradient of a likelihood, and no loss {cite:p}`hinton2002`.",
     ),
     Entry("Token-level cross-entropy", "softmax_cross_entropy", "softmax_cross_entropy(p, t)"),
     Entry(
@@ -300,7 +301,7 @@ TERVEN = (
         "CTC",
         note=(
             "Sums the likelihood over all alignments of two sequences by dynamic programming "
-            "{cite}`graves2006`."
+            "{cite:p}`graves2006`."
         ),
     ),
     Entry("Minimum Risk Training (MRT)", note=_REWARD),
@@ -329,7 +330,7 @@ JADON = (
     Entry(
         "Distance map derived loss penalty term",
         note=(
-            "A cross-entropy whose weights grow towards the edge of a mask {cite}`caliva2019`: "
+            "A cross-entropy whose weights grow towards the edge of a mask {cite:p}`caliva2019`: "
             "`weights=` takes them."
         ),
     ),
@@ -352,7 +353,7 @@ JADON = (
         "",
         "(1 - (p * t).sum(axis=-1) / ((p * t).sum(axis=-1) + 0.25 * (p * (1 - t)).sum(axis=-1)"
         " + 0.75 * ((1 - p) * t).sum(axis=-1))) ** 2",
-        note="A power of the Tversky loss {cite}`abraham2019`, here the second.",
+        note="A power of the Tversky loss {cite:p}`abraham2019`, here the second.",
     ),
     Entry(
         "Log-cosh Dice loss",
@@ -363,7 +364,9 @@ JADON = (
     ),
     Entry(
         "Hausdorff distance loss",
-        note="Squared errors weighted by the distance from the edge of a mask {cite}`karimi2020`.",
+        note=(
+            "Squared errors weighted by the distance from the edge of a mask {cite:p}`karimi2020`."
+        ),
     ),
     Entry(
         "Shape-aware loss",
@@ -377,7 +380,7 @@ JADON = (
         "0.5 * (-(t * log(p) + (1 - t) * log(1 - p))).mean(axis=-1)"
         " + 0.5 * (1 - 2 * (p * t).sum(axis=-1) / (p.sum(axis=-1) + t.sum(axis=-1)))",
         note=(
-            "A weighted sum of the two {cite}`taghanaki2019`, trained in {ref}`the chapter on "
+            "A weighted sum of the two {cite:p}`taghanaki2019`, trained in {ref}`the chapter on "
             "segmentation <ch-segmentation>`."
         ),
     ),
@@ -387,10 +390,12 @@ JADON = (
         "log(1 - dice(p, t)) ** 2",
         "",
         "log(2 * (p * t).sum(axis=-1) / (p.sum(axis=-1) + t.sum(axis=-1))) ** 2",
-        note="Its first part; the second is a power of a weighted cross-entropy {cite}`wong2018`.",
+        note=(
+            "Its first part; the second is a power of a weighted cross-entropy {cite:p}`wong2018`."
+        ),
     ),
     Entry(
         "Correlation maximized structural similarity loss",
-        note="Weighs a cross-entropy by how far windows are from correlated {cite}`zhao2019`.",
+        note="Weighs a cross-entropy by how far windows are from correlated {cite:p}`zhao2019`.",
     ),
 )
