@@ -84,8 +84,9 @@ ENTRIES = (
     Entry(
         "multiclass_generalized_dice_loss",
         note=(
-            "A sum of `dice` over the classes, each weighted by one over the square of its size "
-            "{cite:p}`sudre2017`."
+            "A weighted mean of `dice` over the classes, with one over the square of their "
+            "sizes as "
+            "weights. {cite:t}`sudre2017` weigh overlaps and sizes before they divide."
         ),
     ),
     Entry(
@@ -125,7 +126,9 @@ ENTRIES = (
         "softmax_cross_entropy(p, t) + 2 * generalized_cross_entropy(p, t, q=1.0)",
         "optax.losses.poly_loss_cross_entropy(p, jax.nn.one_hot(t, p.shape[-1]))",
         "-log(own(softmax(p), t)) + 2 * (1 - own(softmax(p), t))",
-        note="Two terms of a polynomial in $1 - p$ {cite:p}`leng2022`.",
+        note=(
+            "The cross-entropy is a series in $1 - p$; its first term is raised {cite:p}`leng2022`."
+        ),
     ),
     Entry(
         "ranking_softmax_loss",

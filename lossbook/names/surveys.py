@@ -1,9 +1,10 @@
 """The losses that two surveys name: one of deep learning at large, one of segmentation.
 
-TERVEN are those of Tables 1 to 3 of J. Terven, D. M. Cordova-Esparza, J. A. Romero-González,
-A. Ramírez-Pedraza and E. A. Chávez-Urbiola, "A comprehensive survey of loss functions and metrics
-in deep learning", *Artificial Intelligence Review* 58, 195 (2025). JADON are the fifteen of
-S. Jadon, "A survey of loss functions for semantic segmentation", *CIBCB* (2020).
+TERVEN are those of Tables 1 to 3, and the softmax loss of section 7.1.1, of J. Terven,
+D. M. Cordova-Esparza, J. A. Romero-González, A. Ramírez-Pedraza and E. A. Chávez-Urbiola, "A
+comprehensive survey of loss functions and metrics in deep learning", *Artificial Intelligence
+Review* 58, 195 (2025). JADON are the fifteen of S. Jadon, "A survey of loss functions for semantic
+segmentation", *CIBCB* (2020).
 """
 
 from lossbook.names.entry import Entry
@@ -74,7 +75,9 @@ TERVEN = (
         "softmax_cross_entropy(p, t) + 2 * generalized_cross_entropy(p, t, q=1.0)",
         "",
         f"-log({_OWN}) + 2 * (1 - {_OWN})",
-        note="Two terms of a polynomial in $1 - p$ {cite:p}`leng2022`.",
+        note=(
+            "The cross-entropy is a series in $1 - p$; its first term is raised {cite:p}`leng2022`."
+        ),
     ),
     Entry(
         "Negative Log-Likelihood (NLL)",
@@ -190,7 +193,10 @@ TERVEN = (
         "squared_error(p - t, (p - t).mean() * ones(p)).mean()",
         "",
         "((p - t) ** 2).mean() - (p - t).mean() ** 2",
-        note="Of logarithms of depths: their common shift is free {cite:p}`eigen2014`.",
+        note=(
+            "Of logarithms of depths, here with their common shift free. "
+            "{cite:t}`eigen2014` train with half of the second term."
+        ),
     ),
     Entry(
         "Structural Similarity Index (SSIM)",
@@ -201,9 +207,10 @@ TERVEN = (
     ),
     Entry(
         "Photometric loss",
-        "absolute_error",
-        "absolute_error(p, t).mean()",
-        note="Between an image and another view of the scene that the depth has warped.",
+        note=(
+            "A mix of SSIM and an absolute error, between an image and another view of the scene "
+            "that the depth has warped."
+        ),
     ),
     Entry(
         "Disparity smoothness",
@@ -233,7 +240,7 @@ TERVEN = (
     ),
     Entry(
         "Edge loss",
-        note="An absolute error between the slopes of two depth maps instead of the maps.",
+        note="Compares the slopes of the predicted depth with those of the image.",
     ),
     Entry(
         "Minimum reprojection",
@@ -242,8 +249,8 @@ TERVEN = (
     Entry(
         "Scale-and-shift-invariant (SSI)",
         note=(
-            "A squared or absolute error after the best shift and scale of the prediction "
-            "{cite:p}`ranftl2022`."
+            "A squared error after the best shift and scale of the prediction, or an absolute "
+            "error of maps that are both brought to one median and spread {cite:p}`ranftl2022`."
         ),
     ),
     Entry(
@@ -281,7 +288,9 @@ TERVEN = (
     ),
     Entry(
         "Contrastive divergence",
-        note="An approximate gradient of a likelihood, and no loss {cite:p}`hinton2002`.",
+        note=(
+            "A difference of two divergences, whose gradient is approximated {cite:p}`hinton2002`."
+        ),
     ),
     Entry("Token-level cross-entropy", "softmax_cross_entropy", "softmax_cross_entropy(p, t)"),
     Entry(
@@ -330,8 +339,8 @@ JADON = (
     Entry(
         "Distance map derived loss penalty term",
         note=(
-            "A cross-entropy whose weights grow towards the edge of a mask {cite:p}`caliva2019`: "
-            "`weights=` takes them."
+            "A cross-entropy whose weights grow towards the edge of a mask {cite:p}`caliva2019`. "
+            "The argument `weights` takes them."
         ),
     ),
     Entry("Dice loss", "dice", "dice(p, t)"),
@@ -353,7 +362,10 @@ JADON = (
         "",
         "(1 - (p * t).sum(axis=-1) / ((p * t).sum(axis=-1) + 0.25 * (p * (1 - t)).sum(axis=-1)"
         " + 0.75 * ((1 - p) * t).sum(axis=-1))) ** 2",
-        note="A power of the Tversky loss {cite:p}`abraham2019`, here the second.",
+        note=(
+            "A power of the Tversky loss, here the second, as the survey writes it. "
+            "{cite:t}`abraham2019` take a power below 1."
+        ),
     ),
     Entry(
         "Log-cosh Dice loss",
@@ -365,7 +377,7 @@ JADON = (
     Entry(
         "Hausdorff distance loss",
         note=(
-            "Squared errors weighted by the distance from the edge of a mask {cite:p}`karimi2020`."
+            "Squared errors weighted by the distance from the edges of masks {cite:p}`karimi2020`."
         ),
     ),
     Entry(
@@ -391,7 +403,8 @@ JADON = (
         "",
         "log(2 * (p * t).sum(axis=-1) / (p.sum(axis=-1) + t.sum(axis=-1))) ** 2",
         note=(
-            "Its first part; the second is a power of a weighted cross-entropy {cite:p}`wong2018`."
+            "Its first part; the second is a weighted power of the cross-entropy "
+            "{cite:p}`wong2018`."
         ),
     ),
     Entry(
