@@ -225,7 +225,7 @@ def loss_card(loss):
     **Huber loss**: `lossbook.huber(prediction, target, /, *, delta=1.0)`
     """
     loss = LOSSES[loss] if isinstance(loss, str) else loss
-    signature = f"`lossbook.{loss.name}{inspect.signature(loss.function)}`"
+    signature = _signature(loss)
     text = f"**{loss.card.title}**: {signature}\n\n{_passport(loss)}\n\n{_elsewhere(loss)}"
     return Markdown(text, f"loss card of {loss.name}")
 
@@ -266,7 +266,7 @@ def atlas_markdown(chapters):
     for family, losses in _families().items():
         parts.append(f"## {family.capitalize()}")
         for loss in losses:
-            signature = f"`lossbook.{loss.name}{inspect.signature(loss.function)}`"
+            signature = _signature(loss)
             chapter = chapters.get(loss.card.chapter)
             parts += [
                 f"(loss-{loss.name.replace('_', '-')})=",
@@ -277,6 +277,12 @@ def atlas_markdown(chapters):
                 _elsewhere(loss),
             ]
     return "\n\n".join(parts) + "\n"
+
+
+def _signature(loss):
+    """How a loss is called; one that a reader has registered is in no module of the package."""
+    package = "lossbook." if loss.function.__module__.startswith("lossbook.") else ""
+    return f"`{package}{loss.name}{inspect.signature(loss.function)}`"
 
 
 def _passport(loss):
