@@ -19,11 +19,11 @@ and a row of the table ``LOSSES``, which reduces, weighs and describes it::
 import os
 
 from lossbook import losses
-from lossbook.loss import LOSSES
+from lossbook.loss import LOSSES, register
 from lossbook.losses import *
 from lossbook.reduction import ignore, weigh_classes, weigh_positives
 
-__all__ = ["LOSSES", "ignore", "weigh_classes", "weigh_positives", *losses.__all__]
+__all__ = ["LOSSES", "ignore", "register", "weigh_classes", "weigh_positives", *losses.__all__]
 
 # Torch's threads, when they wait, would otherwise keep the cores from those they wait for, and two
 # trainings side by side would take many times as long as one. Torch reads this when it is loaded,

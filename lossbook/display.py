@@ -227,7 +227,7 @@ def loss_card(loss):
     **Huber loss**: `lossbook.huber(prediction, target, /, *, delta=1.0)`
     """
     loss = LOSSES[loss] if isinstance(loss, str) else loss
-    signature = f"`lossbook.{loss.name}{inspect.signature(loss.function)}`"
+    signature = _signature(loss)
     text = f"**{loss.card.title}**: {signature}\n\n{_passport(loss)}\n\n{_elsewhere(loss)}"
     return Markdown(text, f"loss card of {loss.name}")
 
@@ -268,7 +268,7 @@ def atlas_markdown(chapters):
     for family, losses in _families().items():
         parts.append(f"## {family.capitalize()}")
         for loss in losses:
-            signature = f"`lossbook.{loss.name}{inspect.signature(loss.function)}`"
+            signature = _signature(loss)
             chapter = chapters.get(loss.card.chapter)
             parts += [
                 f"(loss-{loss.name.replace('_', '-')})=",
@@ -312,6 +312,12 @@ def _answer(entry, chapters):
         where = f"made of: {where}"
         written = f"`{with_names(entry.formula, arrays)}` is {written}"
     return name, where, written, entry.note
+
+
+def _signature(loss):
+    """How a loss is called; one that a reader has registered is in no module of the package."""
+    package = "lossbook." if loss.function.__module__.startswith("lossbook.") else ""
+    return f"`{package}{loss.name}{inspect.signature(loss.function)}`"
 
 
 def _passport(loss):

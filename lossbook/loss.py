@@ -211,3 +211,55 @@ def _losses():
 
 #: Every loss of the book, by name.
 LOSSES = Losses(_losses())
+_OF_THE_BOOK = frozenset(LOSSES)
+
+
+def register(function, gradient, joint=None, *, card):
+    """Put your own loss into :data:`LOSSES`, for as long as this Python runs, and return it.
+
+    From then on it is found wherever a loss of the book is: ``LOSSES``, ``as_torch``,
+    ``loss_card``, ``check_gradient``, ``check_derivation``. A loss of your own may be registered
+    again, as when a cell of a notebook is run twice; then the last one counts.
+
+    Parameters
+    ----------
+    function, gradient : the unreduced value and its gradient, each declared with
+        :func:`~lossbook.declaration.takes`. The name of the first is the loss's name, and that of
+        the second ends in ``_grad``.
+    joint : both at once, where they share work; it checks nothing
+    card : :class:`~lossbook.cards.Card`, which states the formula independently of the code
+
+    Raises
+    ------
+    TypeError
+        If a function is not declared, or the card is no card.
+    ValueError
+        If the name is that of a loss of the book, or the functions and the card do not agree on
+        names or hyperparameters.
+
+    Examples
+    --------
+    >>> register(LOSSES["huber"].function, LOSSES["huber"].gradient, card=LOSSES["huber"].card)
+    Traceback (most recent call last):
+    ValueError: function must not be called 'huber', which is a loss of the book
+    """
+    from lossbook.cards import CARDS, Card
+
+    for role, declared in (("function", function), ("gradient", gradient)):
+        if not hasattr(declared, "unchecked"):
+            raise TypeError(f"{role} must be declared with takes(...), got {declared!r}")
+    if not isinstance(card, Card):
+        raise TypeError(f"card must be a Card, got {type(card).__name__}")
+    loss = Loss(function, gradient, joint)
+    name, named = loss.name, tuple(loss.hyperparameters)
+    if name in _OF_THE_BOOK:
+        raise ValueError(f"function must not be called {name!r}, which is a loss of the book")
+    if gradient.__name__ != f"{name}_grad":
+        raise ValueError(f"gradient must be called '{name}_grad', got {gradient.__name__!r}")
+    if tuple(Loss(gradient, gradient).hyperparameters) != named:
+        raise ValueError(f"gradient must have the hyperparameters of {name}, which are {named}")
+    if tuple(card.symbolic.hyperparameters) != named:
+        on_card = tuple(card.symbolic.hyperparameters)
+        raise ValueError(f"card must have the hyperparameters {named} of {name}, got {on_card}")
+    LOSSES[name], CARDS[name] = loss, card
+    return loss

@@ -1,15 +1,19 @@
-"""A loss is added by its functions, its card and its case, each in one file, and by nothing else.
+"""A loss is added by functions, card, case and chapter, each in one file, and by nothing else.
 
-A made-up loss is written into a copy of the project. It must then be found wherever losses are, and
-the tests of the copy must pass it; and they must say what is missing where one part is left out.
+The two losses of chapter 14 are written into a copy of the project: their functions and cards are
+the cells that the chapter runs, their cases the text that it shows. They must then be found
+wherever losses are, and the tests of the copy must pass them and their chapter; and they must say
+what is missing where one part is left out.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,93 +25,33 @@ BATTERY = [
     "test_conventions.py",
 ]
 
-FUNCTIONS = '''
-
-__all__ += ["quartic_error", "quartic_error_grad"]
-
-
-@takes(REAL, REAL, scale=POSITIVE)
-def quartic_error(prediction, target, /, *, scale=1.0):
-    r"""Quartic error, :math:`(p - t)^4 / (4 c)`.
-
-    Parameters
-    ----------
-    scale : float > 0, the divisor :math:`c`
-    """
-    return (prediction - target) ** 4 / 4 / scale
+CHAPTER = "book/part4/14-choosing-combining-writing"
+LOSSES = ("expectile", "linex")
 
 
-@takes(REAL, REAL, scale=POSITIVE)
-def quartic_error_grad(prediction, target, /, *, scale=1.0):
-    r"""Gradient of :func:`quartic_error`, :math:`(p - t)^3 / c`."""
-    return (prediction - target) ** 3 / scale
+def cells(*ids):
+    """The code of these cells of chapter 14, as it stands there."""
+    notebook = nbformat.read(ROOT / f"{CHAPTER}.ipynb", as_version=4)
+    sources = {cell.id: cell.source for cell in notebook.cells}
+    return "\n\n\n".join(sources[name] for name in ids)
 
 
-def quartic_error_value_and_grad(prediction, target, /, *, scale=1.0):
-    residual = prediction - target
-    return residual**4 / 4 / scale, residual**3 / scale
-'''
-
-CARD = """
-
-c = sp.Symbol("c", positive=True)
-CARDS["quartic_error"] = Card(
-    title="Quartic error",
-    chapter=4,
-    symbolic=Symbolic(
-        p,
-        t,
-        _r**4 / (4 * c),
-        _r**3 / c,
-        hyperparameters={"scale": c},
-        domain=_REAL | {c: _POSITIVE},
-    ),
-    minimiser="The $p$ at which cubed residuals sum to 0.",
-    noise_model="Density proportional to $e^{-r^4 / (4 c)}$.",
-    convexity="Strictly convex in the prediction.",
-    lipschitz="Not Lipschitz, and neither is the gradient.",
-    kinks="None.",
-    stable_form="The residual is taken first.",
-    failure="One far outlier decides everything.",
-    conventions=(
-        formula("PyTorch", "(p - t) ** 4 / (4 * scale)"),
-        formula("Keras", "(p - t) ** 4 / (4 * scale)"),
-        formula("scikit-learn", "-", note="No metric or estimator offers it."),
-        formula("optax", "(p - t) ** 4 / (4 * scale)"),
-    ),
-)
-"""
-
-CASE = """
-
-CASES["quartic_error"] = Case(
-    value=lambda p, t, scale: [(p - t) ** 4 / (4 * scale)],
-    gradient=lambda p, t, scale: [[(p - t) ** 3 / scale]],
-    measures=("exact", "exact"),
-    torch=built(lambda p, t, scale: (p - t) ** 4 / (4 * scale)),
-    moderate={"scale": 2.0},
-    further=(),
-    special=lambda scale: (residuals(),),
-    at_infinity=((INF, 0.0, INF, INF), (-INF, 0.0, INF, -INF)),
-    kinks=(),
-    ends=(),
-    convex=True,
-    minimum=Minimum(root_of_mean(lambda r: r**3), SEEN, ALIKE, {}),
-    lipschitz=Lipschitz({}, None, None),
-    density=lambda: (P, T, -((P - T) ** 4) / 4),
-    by_lead=None,
-)
-
-from cases.claims import STABLE, both, failure_of
-
-STABLE["quartic_error"] = (lambda p, t: (p**2 - 2 * p * t + t**2) ** 2 / 4, [(1e9 + 1, 1e9)])
+def cases():
+    """The cases, which the chapter shows as text: only tests can run them."""
+    return re.findall(r"```python\n(.*?)```", cells("case"), re.DOTALL)
 
 
-@failure_of("quartic_error")
-def one_outlier_decides():
-    _, pulls = both("quartic_error", np.zeros(100), np.append(np.ones(99), -1000.0))
-    assert abs(pulls[-1]) > 1000 * abs(pulls[:-1].sum())
-"""
+PUBLIC = "__all__ += [" + ", ".join(f'"{name}", "{name}_grad"' for name in LOSSES) + "]"
+FUNCTIONS = [
+    PUBLIC,
+    cells("expectile-functions", "expectile-gradient", "linex-function", "linex-gradient"),
+]
+CARD = [
+    cells("expectile-formula", "linex-formula"),
+    cells("linex-words", "linex-card", "expectile-card"),
+    "CARDS |= {" + ", ".join(f'"{name}": {name}_card' for name in LOSSES) + "}",
+]
+CASE = ["from cases.claims import STABLE, both, failure_of", *cases()]
 
 PARTS = {
     "functions": ("lossbook/losses/regression.py", FUNCTIONS),
@@ -118,39 +62,45 @@ PARTS = {
 LOOK = """
 import numpy as np
 import lossbook, lossbook.display, lossbook.torch
-from lossbook import LOSSES, quartic_error, quartic_error_grad
+from lossbook import LOSSES, expectile, expectile_grad, linex, linex_grad
 from lossbook.cards import CARDS
 from lossbook.gradcheck import check_gradient
 
 print(lossbook.__file__)
-assert quartic_error(np.array([2.0]), np.array([0.0])) == 4.0
-assert quartic_error_grad(np.array([2.0]), np.array([0.0])) == 8.0
-assert {"quartic_error", "quartic_error_grad"} <= set(lossbook.__all__)
-assert LOSSES["quartic_error"].joint is not None
-assert LOSSES["quartic_error"].card is CARDS["quartic_error"]
-atlas = lossbook.display.atlas_markdown({4: "the chapter on squares"})
-assert "(loss-quartic-error)=" in atlas
-assert "quartic_error(prediction, target, /, *, scale=1.0)`, derived in the chapter on s" in atlas
-assert "**Quartic error**, in this book" in lossbook.display.rosetta("regression").text
-assert "**Quartic error**" in lossbook.display.loss_card("quartic_error").text
-assert check_gradient("quartic_error").passed
-assert repr(lossbook.torch.as_torch("quartic_error", scale=3.0)).startswith("Criterion(quartic")
+two = np.array([2.0]), np.array([0.0])
+assert expectile(*two, level=0.75) == 1.0 and expectile_grad(*two, level=0.75) == 1.0
+assert np.isclose(linex(*two), np.exp(2) - 3) and np.isclose(linex_grad(*two), np.exp(2) - 1)
+atlas = lossbook.display.atlas_markdown({14: "the chapter on choosing"})
+for name, title, option in (
+    ("expectile", "Expectile loss", "level=0.5"), ("linex", "LINEX loss", "rate=1.0")
+):
+    assert {name, f"{name}_grad"} <= set(lossbook.__all__)
+    assert LOSSES[name].card is CARDS[name]
+    assert f"(loss-{name})=" in atlas
+    call = f"{name}(prediction, target, /, *, {option})"
+    assert f"{call}`, derived in the chapter on choosing" in atlas
+    assert f"**{title}**, in this book" in lossbook.display.rosetta("regression").text
+    card = lossbook.display.loss_card(name).text
+    assert card.startswith(f"**{title}**: `lossbook.{call}")
+    assert check_gradient(name).passed
+    assert repr(lossbook.torch.as_torch(name)).startswith(f"Criterion({name}")
 """
 
 
 @pytest.fixture
 def copied(tmp_path):
-    """Copies the project, with these parts of the made-up loss written into it."""
+    """Copies the project, with these parts of the chapter's losses written into it."""
 
     def copy(*parts):
         generated = shutil.ignore_patterns("__pycache__")
-        for folder in ("lossbook", "tests"):
+        for folder in ("lossbook", "tests", "book"):
             shutil.copytree(ROOT / folder, tmp_path / folder, ignore=generated)
-        shutil.copy(ROOT / "pyproject.toml", tmp_path)
+        for file in ("pyproject.toml", "_toc.yml"):
+            shutil.copy(ROOT / file, tmp_path)
         for part in parts:
-            name, text = PARTS[part]
+            name, texts = PARTS[part]
             with (tmp_path / name).open("a") as file:
-                file.write(text)
+                file.write("\n\n\n".join(["", *texts, ""]))
         return tmp_path
 
     return copy
@@ -171,11 +121,11 @@ def run(root, *arguments):
 
 
 def run_battery(root, *files):
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", "quartic_error"]
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", " or ".join(LOSSES)]
     return run(root, "-m", "pytest", *options, *(f"tests/{file}" for file in files))
 
 
-def test_functions_a_card_and_a_case_are_all_it_takes(copied):
+def test_functions_cards_and_cases_are_all_it_takes(copied):
     root = copied("functions", "card", "case")
     found, said = run(root, "-c", LOOK)
     assert found, said
@@ -184,17 +134,39 @@ def test_functions_a_card_and_a_case_are_all_it_takes(copied):
     assert passed, said
 
 
+def chapter_passes(root):
+    rules = "losses_of_the_chapter"
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", f"14- and {rules}"]
+    return run(root, "-m", "pytest", *options, "tests/test_chapters.py")
+
+
+def test_the_chapter_shows_and_derives_them(copied):
+    root = copied("functions", "card", "case")
+    passed, said = chapter_passes(root)
+    assert passed, said
+    assert "2 passed" in said, said
+    notebook = root / f"{CHAPTER}.ipynb"
+    text = notebook.read_text()
+    spoilt = text.replace('check_derivation(\\"linex\\"', 'check_derivation(\\"huber\\"')
+    assert spoilt != text
+    notebook.write_text(spoilt.replace('loss_card(\\"expectile', 'loss_card(\\"huber'))
+    passed, said = chapter_passes(root)
+    assert not passed
+    assert "no derivation of linex is held to its card" in said, said
+    assert "no loss card of expectile" in said, said
+
+
 @pytest.mark.parametrize(
     ("parts", "says"),
     [
         (
             ("functions", "card"),
-            "quartic_error has no case: what the tests must know of it belongs in "
+            "expectile has no case: what the tests must know of it belongs in "
             "tests/cases/regression.py",
         ),
         (
             ("functions", "case"),
-            "quartic_error has no card: what is said of it belongs in lossbook/cards/regression.py",
+            "expectile has no card: what is said of it belongs in lossbook/cards/regression.py",
         ),
     ],
 )
@@ -214,4 +186,4 @@ def test_a_card_or_a_case_of_no_loss_is_refused(copied):
     assert not passed
     assert "2 failed" in said
     # Once for each; where the whole report is shown, as in CI, once more in its summary.
-    assert said.count("assert ['quartic_error'] == []") >= 2, said
+    assert said.count("assert ['expectile', 'linex'] == []") >= 2, said

@@ -39,7 +39,7 @@ def six(loss):
 class TestPublicNames:
     def test_they_are_the_table_what_makes_weights_and_the_losses_with_their_gradients(self):
         pairs = [name for loss in LOSSES for name in (loss, f"{loss}_grad")]
-        of_weights = ["ignore", "weigh_classes", "weigh_positives"]
+        of_weights = ["ignore", "register", "weigh_classes", "weigh_positives"]
         assert lossbook.__all__ == ["LOSSES", *of_weights, *pairs]
         for name in lossbook.__all__:
             assert getattr(lossbook, name) is not None
