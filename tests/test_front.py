@@ -34,7 +34,7 @@ LEAST_FIGURES = 2
 # Upper case where the field writes it so: people's names and abbreviations.
 NAMES = re.compile(
     "Adam|AUC|BCE|Bernoulli|Bonferroni.s|Brier|Crammer|F1|Hessian|Huber|Jacobian|KL|Kullback|L1"
-    "|Laplace|Leibler|Lipschitz|MSE|NLL|Platt|Poisson|RMSE|RSS|SGD|Singer|VJP|Watkins|Weston"
+    "|Laplace|Leibler|LINEX|Lipschitz|MSE|NLL|Platt|Poisson|RMSE|RSS|SGD|Singer|VJP|Watkins|Weston"
 )
 
 
