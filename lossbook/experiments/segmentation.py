@@ -3,7 +3,7 @@
 Every seed makes its own images of 32 x 32 pixels: noise, two bright bars as clutter, and in four
 images of five one bright blob, whose pixels are the mask. A blob covers about one to eleven per
 cent of the image. Four losses then train the same network from the same weights on the same
-batches. First each loss tries three learning rates once, and takes the one with the best mean Dice
+batches. First each loss tries four learning rates once, and takes the one with the best mean Dice
 coefficient on validation images. At that rate it trains over ten further seeds, and those runs
 alone see test images. They are scored at the threshold 1/2, and at the threshold with the best
 mean Dice coefficient on the validation images.
@@ -27,7 +27,7 @@ WITH_OBJECT, RADII = 0.8, (2.0, 6.0)
 SMALL = 30
 TRAINING, VALIDATION, TEST = 200, 200, 400
 EPOCHS, BATCH = 30, 20
-RATES = (3e-3, 1e-2, 3e-2)
+RATES = (3e-3, 1e-2, 3e-2, 1e-1)
 CUTS = tuple(step / 20 for step in range(1, 20))
 BINS = 10
 SEEDS = range(10)
