@@ -12,6 +12,7 @@
 
 import ast
 import re
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -262,6 +263,20 @@ def test_every_source_is_cited():
 def test_a_source_that_nothing_cites_is_found():
     extra = "@book{nobody1999,\n  author = {Nobody, Ann},\n  year   = {1999}\n}\n"
     assert entries_that_nothing_cites(bibliography() + extra) == ["nobody1999"]
+
+
+def keys_of_two_entries(text):
+    """Keys that stand twice: what builds the pages then skips whatever follows."""
+    keys = re.findall(r"^@\w+\{\s*([^,\s]+)", text, re.MULTILINE)
+    return sorted(key for key, times in Counter(keys).items() if times > 1)
+
+
+def test_every_key_has_one_entry():
+    assert keys_of_two_entries(bibliography()) == []
+
+
+def test_a_key_of_two_entries_is_found():
+    assert keys_of_two_entries(bibliography() + "@book{huber1964,\n}\n") == ["huber1964"]
 
 
 # The rules themselves: each finds one thing spoilt in the pages as they are.
