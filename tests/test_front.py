@@ -19,6 +19,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from english import unsaid
+from pybtex.database import parse_string
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 
@@ -273,6 +274,11 @@ def keys_of_two_entries(text):
 
 def test_every_key_has_one_entry():
     assert keys_of_two_entries(bibliography()) == []
+
+
+def test_every_entry_can_be_read():
+    read = parse_string(bibliography(), "bibtex").entries
+    assert len(read) == len(re.findall("^@", bibliography(), re.MULTILINE))
 
 
 def test_a_key_of_two_entries_is_found():
