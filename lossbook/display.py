@@ -9,10 +9,9 @@ from __future__ import annotations
 import ast
 import inspect
 import os
-import re
 import textwrap
 
-from lossbook.cards.convention import with_names
+from lossbook.cards.convention import CONVENTION_SOURCES, with_names
 from lossbook.extras import extra
 from lossbook.loss import LOSSES
 from lossbook.names import NAMES
@@ -288,30 +287,27 @@ def names_markdown(chapters):
     """
     parts = []
     for source, entries in NAMES.items():
-        rows = [_answer(entry, chapters) for entry in sorted(entries, key=_alphabetically)]
-        parts += [f"## {source}", _table(("name", "here", "written here", "mind"), rows)]
+        parts.append(f"## {source}")
+        for entry in sorted(entries, key=lambda entry: entry.name.lower()):
+            name = f"`{entry.name}`" if source in CONVENTION_SOURCES else entry.name
+            parts.append(f"{name}\n: {_answer(entry, chapters)}")
     return "\n\n".join(parts) + "\n"
 
 
-def _alphabetically(entry):
-    return entry.name.lower()
-
-
 def _answer(entry, chapters):
-    """A row of the table of names."""
-    name = f"`{entry.name}`" if re.search(r"[_=]|^\w+$", entry.name) else entry.name
+    """What the book says of a name: where it is, how it is written here, and what to mind."""
     if not entry.loss:
-        return name, "not in this book", "", entry.note
+        return f"Not in this book. {entry.note}"
     loss = LOSSES[entry.loss]
+    where = f"{{ref}}`{loss.card.title} <loss-{loss.name.replace('_', '-')}>`"
+    if chapter := chapters.get(loss.card.chapter):
+        where += f", derived in {chapter}"
     arrays = LOSSES[entry.arrays or entry.loss].arrays
-    card = f"{{ref}}`{loss.card.title} <loss-{loss.name.replace('_', '-')}>`"
-    chapter = chapters.get(loss.card.chapter)
-    where = f"{card}, {chapter}" if chapter else card
     written = f"`{with_names(entry.here, arrays)}`"
     if entry.formula:
-        where = f"made of: {where}"
-        written = f"`{with_names(entry.formula, arrays)}` is {written}"
-    return name, where, written, entry.note
+        formula = f"`{with_names(entry.formula, arrays)}`"
+        return f"Made of {where}. {entry.note}\n\n  {formula} equals\\\n  {written}"
+    return f"{where}. {entry.note}\n\n  {written}"
 
 
 def _signature(loss):

@@ -11,7 +11,7 @@ from english import unsaid
 
 from lossbook import LOSSES
 from lossbook.display import names_markdown
-from lossbook.names import ANSWERS, FUNCTIONS, NAMES, Entry
+from lossbook.names import ANSWERS, FUNCTIONS, NAMES
 
 INSTALLED = ("PyTorch", "scikit-learn")
 ENTRIES = {
@@ -114,23 +114,24 @@ CHAPTERS = {5: "the chapter on robust losses"}
 
 
 class TestPage:
-    def test_every_name_has_a_row(self):
+    def test_every_name_has_an_answer(self):
         lines = names_markdown(CHAPTERS).splitlines()
-        rows = [line for line in lines if line.startswith("| ")]
-        assert len(rows) == sum(map(len, NAMES.values())) + len(NAMES)
-        assert all(row.count("|") == 5 for row in rows)
+        assert sum(line.startswith(": ") for line in lines) == sum(map(len, NAMES.values()))
 
-    def test_a_row_links_its_loss_and_chapter(self):
+    def test_an_answer_links_its_loss_and_chapter(self):
         text = names_markdown(CHAPTERS)
         assert (
-            "| `HuberLoss` | {ref}`Huber loss <loss-huber>`, the chapter on robust losses "
-            "| `huber(prediction, target).mean()` |" in text
+            "`HuberLoss`\n: {ref}`Huber loss <loss-huber>`, derived in the chapter on robust losses. \n\n"
+            "  `huber(prediction, target).mean()`" in text
         )
 
     def test_what_is_made_of_a_loss_is_an_equation(self):
         text = names_markdown(CHAPTERS)
-        assert "`sqrt(contrastive(a, b, same, margin=1.0))`" in text
-        assert "made of: {ref}`Contrastive loss <loss-contrastive>`" in text
+        assert "equals\\\n  `sqrt(contrastive(a, b, same, margin=1.0))`" in text
+        assert ": Made of {ref}`Contrastive loss <loss-contrastive>`. " in text
 
-    def test_an_entry_of_no_loss_says_why(self):
-        assert Entry("CTC", note="Sums over alignments.").answer == "not here"
+    def test_what_the_book_has_not_is_explained(self):
+        assert "`CTCLoss`\n: Not in this book. Sums the likelihood over" in names_markdown({})
+
+    def test_a_name_in_a_survey_is_no_code(self):
+        assert "\n\nArcFace\n: Made of " in names_markdown({})
