@@ -121,8 +121,8 @@ class TestPage:
     def test_an_answer_links_its_loss_and_chapter(self):
         text = names_markdown(CHAPTERS)
         assert (
-            "`HuberLoss`\n: {ref}`Huber loss <loss-huber>`, derived in the chapter on robust losses. "
-            "\n\n"
+            "`HuberLoss`\n: {ref}`Huber loss <loss-huber>`, derived in the chapter on robust "
+            "losses. \n\n"
             "  `huber(prediction, target).mean()`" in text
         )
 

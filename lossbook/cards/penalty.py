@@ -12,7 +12,7 @@ _PARAMETERS = {w: sp.Reals, j: (1, n)}
 _OF_ESTIMATORS = formula(
     "scikit-learn",
     "-",
-    note="An option of estimators, as `penalty` and `alpha` of `SGDClassifier`.",
+    note="Options of estimators, such as `alpha` of `Lasso`, `Ridge` and `SGDClassifier`.",
     evidence=(
         "default(sklearn.linear_model.SGDClassifier, 'penalty') == 'l2'",
         "default(sklearn.linear_model.SGDClassifier, 'alpha') == 1e-4",
@@ -36,7 +36,7 @@ CARDS = {
         noise_model="Prior of each parameter: Laplace of scale 1.",
         convexity="Convex in the parameters, not strictly.",
         lipschitz=r"$\sqrt n$-Lipschitz in the Euclidean norm of the $n$ parameters.",
-        kinks="At $w_i = 0$, where 0 is chosen.",
+        kinks="At $w_j = 0$, where 0 is chosen.",
         stable_form="As it stands: nothing overflows early or cancels.",
         failure=(
             "Plain gradient steps go back and forth across 0, and no parameter becomes exactly 0."
