@@ -472,6 +472,30 @@ class TestLipschitz:
         steepest = slopes(LOSSES["triplet"], rng, {"squared": False, "margin": 100.0})[0].max()
         assert 0.98 * np.sqrt(6) < steepest <= np.sqrt(6) * (1 + ROUNDING)
 
+    @pytest.mark.parametrize("smooth", [0.0, 0.01, 3.0])
+    @pytest.mark.parametrize(("alpha", "beta"), [(0.5, 0.5), (1.0, 0.1), (0.0, 1.0), (1.0, 4.0)])
+    def test_constants_of_the_overlap_losses_with_and_without_labels(
+        self, alpha, beta, smooth, rng
+    ):
+        p = np.concatenate([np.round(rng.uniform(size=(2000, 3))), rng.uniform(size=(2000, 3))])
+        t = np.round(rng.uniform(size=p.shape))
+        t[:, 0] = 1
+        p[0], p[1], t[:2, 1:] = 0, [1, 0, 0], 0
+        priced = {"alpha": alpha, "beta": beta}
+        for name, options, constant, empty in (
+            ("dice", {}, 2, 1),
+            ("jaccard", {}, 1, 1),
+            ("tversky", priced, max(beta, 1 / beta), alpha),
+        ):
+            gradient, options = LOSSES[name].gradient, options | {"smooth": smooth}
+            steepest = np.abs(gradient(p, t, **options)).max()
+            assert steepest <= constant * (1 + ROUNDING)
+            if smooth == 0:
+                assert steepest == pytest.approx(constant)
+            else:
+                nothing = gradient(np.full((1, 3), 1e-9), np.zeros((1, 3)), **options)
+                assert nothing.max() == pytest.approx(empty / smooth)
+
     @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0, 20.0])
     def test_bound_of_the_focal_losses(self, gamma, rng):
         for name, factor in (("sigmoid_focal", 1), ("softmax_focal", np.sqrt(2))):

@@ -66,6 +66,7 @@ _EMPTY = (
     "None, but where nothing is predicted and nothing is there the value jumps to 0, and the slope "
     "0 is chosen."
 )
+_WITHOUT_LABELS = "Where they are all 0, the slope reaches"
 _CERTAIN = "The mask itself, where it is certain."
 _NO_LOSS = "No loss offers it."
 
@@ -87,7 +88,10 @@ CARDS = {
         minimiser=_CERTAIN,
         noise_model=_NO_DENSITY,
         convexity="Not convex in the probabilities.",
-        lipschitz="2-Lipschitz in the sum of the absolute changes of the probabilities.",
+        lipschitz=(
+            "2-Lipschitz in the sum of the absolute changes of the probabilities, where the "
+            f"labels sum to 1 or more. {_WITHOUT_LABELS} $1/s$."
+        ),
         kinks=_EMPTY,
         stable_form=_SUMMED,
         failure="Where nothing is there and $s = 0$, every prediction costs 1 and has the slope 0.",
@@ -134,7 +138,10 @@ CARDS = {
         minimiser=_CERTAIN,
         noise_model=_NO_DENSITY,
         convexity="Not convex in the probabilities.",
-        lipschitz="1-Lipschitz in the sum of the absolute changes of the probabilities.",
+        lipschitz=(
+            "1-Lipschitz in the sum of the absolute changes of the probabilities, where the "
+            f"labels sum to 1 or more. {_WITHOUT_LABELS} $1/s$."
+        ),
         kinks=_EMPTY,
         stable_form=_SUMMED,
         failure="A mask of one pixel weighs as much as one of thousands: to miss it costs 1.",
@@ -183,8 +190,8 @@ CARDS = {
         noise_model=_NO_DENSITY,
         convexity="Not convex in the probabilities.",
         lipschitz=(
-            r"$1 / \min(\beta, 1)$-Lipschitz in the sum of the absolute changes of the "
-            r"probabilities, where $\alpha \le 1$."
+            r"$\max(\beta, 1/\beta)$-Lipschitz in the sum of absolute changes, where "
+            rf"$\alpha \le 1$ and labels sum to 1 or more. {_WITHOUT_LABELS} $\alpha/s$."
         ),
         kinks=_EMPTY,
         stable_form=_SUMMED,
