@@ -9,11 +9,13 @@ from __future__ import annotations
 import ast
 import inspect
 import os
+import re
 import textwrap
 
 from lossbook.cards.convention import with_names
 from lossbook.extras import extra
 from lossbook.loss import LOSSES
+from lossbook.names import NAMES
 
 #: Okabe and Ito's colours, which stay apart for colour-blind readers, in the order used.
 COLOURS = {
@@ -277,6 +279,39 @@ def atlas_markdown(chapters):
                 _elsewhere(loss),
             ]
     return "\n\n".join(parts) + "\n"
+
+
+def names_markdown(chapters):
+    """What others call losses, and where this book has them: a section for each source.
+
+    `chapters` is that of :func:`atlas_markdown`.
+    """
+    parts = []
+    for source, entries in NAMES.items():
+        rows = [_answer(entry, chapters) for entry in sorted(entries, key=_alphabetically)]
+        parts += [f"## {source}", _table(("name", "here", "written here", "mind"), rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _alphabetically(entry):
+    return entry.name.lower()
+
+
+def _answer(entry, chapters):
+    """A row of the table of names."""
+    name = f"`{entry.name}`" if re.search(r"[_=]|^\w+$", entry.name) else entry.name
+    if not entry.loss:
+        return name, "not in this book", "", entry.note
+    loss = LOSSES[entry.loss]
+    arrays = LOSSES[entry.arrays or entry.loss].arrays
+    card = f"{{ref}}`{loss.card.title} <loss-{loss.name.replace('_', '-')}>`"
+    chapter = chapters.get(loss.card.chapter)
+    where = f"{card}, {chapter}" if chapter else card
+    written = f"`{with_names(entry.here, arrays)}`"
+    if entry.formula:
+        where = f"made of: {where}"
+        written = f"`{with_names(entry.formula, arrays)}` is {written}"
+    return name, where, written, entry.note
 
 
 def _signature(loss):

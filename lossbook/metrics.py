@@ -232,6 +232,54 @@ def average_precision(scores, labels, /):
     return float(np.sum(np.diff(curve.recall, prepend=0.0) * curve.precision))
 
 
+def recall_at_k(scores, relevant, /, *, k=1):
+    """The share of queries that have a relevant item among the k that score highest.
+
+    Of equal scores those of irrelevant items count as higher, so that a model that scores all items
+    alike gains nothing by it. Undefined, and NaN, where no item is relevant to a query.
+
+    Parameters
+    ----------
+    scores : array of shape (N, M), of every item for every query, such as minus their distance
+    relevant : array of shape (N, M), booleans or 0 and 1
+    k : int in [1, M]
+
+    Source: H. Oh Song, Y. Xiang, S. Jegelka and S. Savarese (2016), Deep metric learning via lifted
+    structured feature embedding, CVPR.
+
+    Examples
+    --------
+    >>> scores, relevant = [[0.9, 0.8, 0.1], [0.7, 0.6, 0.5]], [[1, 0, 1], [0, 1, 0]]
+    >>> recall_at_k(scores, relevant, k=1), recall_at_k(scores, relevant, k=2)
+    (0.5, 1.0)
+    """
+    scores, relevant = _ranked("relevant", scores, relevant)
+    k = checks.count("k", k, 1, scores.shape[1])
+    best = np.max(scores, axis=1, keepdims=True, initial=-np.inf, where=relevant)
+    ahead = np.sum(~relevant & (scores >= best), axis=1)
+    if np.isnan(scores).any() or not relevant.any(axis=1).all():
+        return float("nan")
+    return float(np.mean(ahead < k))
+
+
+def mean_average_precision(scores, relevant, /):
+    """The mean over queries of :func:`average_precision`: how well whole rankings are sorted.
+
+    Parameters
+    ----------
+    scores : array of shape (N, M), of every item for every query, such as minus their distance
+    relevant : array of shape (N, M), booleans or 0 and 1
+
+    Examples
+    --------
+    >>> scores, relevant = [[0.9, 0.8, 0.1], [0.7, 0.6, 0.5]], [[1, 0, 1], [0, 1, 0]]
+    >>> round(mean_average_precision(scores, relevant), 4)    # 5/6 and 1/2
+    0.6667
+    """
+    rows = zip(*_ranked("relevant", scores, relevant), strict=True)
+    return float(np.mean([average_precision(*row) for row in rows]))
+
+
 def reliability_curve(probabilities, ids, /, *, bins=15):
     """What a model claims and what comes true, in bins of equal width.
 
@@ -372,6 +420,12 @@ def _binary(name, array):
 def _binary_pair(name, scores, labels):
     scores = _scores(name, scores, 1)
     return scores, checks.same_shape("labels", _binary("labels", labels), name, scores)
+
+
+def _ranked(name, scores, relevant):
+    """Scores of items in rows, one for each query, and whether each item is relevant to it."""
+    scores = _scores("scores", scores, 2)
+    return scores, checks.same_shape(name, _binary(name, relevant), "scores", scores)
 
 
 def _confidences(probabilities, ids):

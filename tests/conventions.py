@@ -23,6 +23,7 @@ from lossbook import LOSSES
 from lossbook.cards import PADDING, Convention
 from lossbook.cards.convention import SHORT_NAMES
 from lossbook.loss import Loss
+from lossbook.names import NAMES
 from lossbook.spaces import FRACTION, LABEL_ROW, Number, rows_of
 
 EXAMPLES, CLASSES = 12, 4
@@ -384,8 +385,9 @@ def jit_problems(loss):
 
 
 def main():
-    """Try every row and compile every loss; print what holds."""
+    """Try every row and every name, and compile every loss; print what holds."""
     import keras
+    import names
 
     keras.config.set_floatx("float64")
     trials = [
@@ -395,6 +397,13 @@ def main():
         if row.call != "-" or row.evidence
     ]
     trials += [(f"padding, {row.library}", partial(padding_problems, row)) for row in PADDING]
+    trials += [(f"all names, {source}", partial(names.missing, source)) for source in names.OFFERED]
+    trials += [
+        (f"{entry.name}, {source}", partial(names.problems, source, entry))
+        for source in names.OFFERED
+        for entry in NAMES[source]
+        if entry.call
+    ]
     trials += [(f"{name}, jax.jit", partial(jit_problems, loss)) for name, loss in LOSSES.items()]
     failed = skipped = 0
     for title, trial in trials:

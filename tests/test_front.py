@@ -33,8 +33,10 @@ LEAST_QUESTIONS = 12
 LEAST_FIGURES = 2
 # Upper case where the field writes it so: people's names and abbreviations.
 NAMES = re.compile(
-    "Adam|AUC|BCE|Bernoulli|Bonferroni.s|Brier|Crammer|F1|Hessian|Huber|Jacobian|KL|Kullback|L1"
-    "|Laplace|Leibler|LINEX|Lipschitz|MSE|NLL|Platt|Poisson|RMSE|RSS|SGD|Singer|VJP|Watkins|Weston"
+    "AdamW|Adam|AUC|BCE|Bernoulli|Bonferroni.s|Brier|CosFace|Crammer|Dice|ELBO|F1|Hessian|Huber"
+    "|InfoNCE|IoU|Jaccard|Jacobian|Jensen|KL|Kantorovich|Kullback|L1|L2|LINEX|Laplace|Leibler"
+    "|Lipschitz|MAP|MSE|NLL|Platt|Poisson|RMSE|RSS|Rubinstein|SGD|Shannon|Singer|Tversky|VJP"
+    "|Wasserstein|Watkins|Weston"
 )
 
 
@@ -239,10 +241,10 @@ def bibliography():
 def entries_that_nothing_cites(text):
     """Keys that no page cites and that no docstring names."""
     pages = [file.read_text() for kind in ("*.md", "*.ipynb") for file in BOOK.rglob(kind)]
-    cited = set()
-    for keys in re.findall(r"\{cite:\w+\}`([^`]+)`", "\n".join(pages)):
-        cited.update(key.strip() for key in keys.split(","))
     code = "\n".join(file.read_text() for file in (BOOK.parent / "lossbook").rglob("*.py"))
+    cited = set()
+    for keys in re.findall(r"\{cite:\w+\}`([^`]+)`", "\n".join([*pages, code])):
+        cited.update(key.strip() for key in keys.split(","))
     wrong = []
     for key, entry in re.findall(r"^@\w+\{([^,]+),\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
         author, year = re.search(r"author\s*= \{(?:von |van )?([^,}]+)", entry), key[-4:]

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lossbook"
 LAYERS = [
     {"checks", "declaration", "extras", "spaces"},
     {"blocks", "derivation", "numerics", "reduction"},
-    {"cards", "losses"},
+    {"cards", "losses", "names"},
     {"loss", "optim"},
     {"data", "display", "gradcheck", "intervals", "metrics", "torch"},
     {"experiments", "train"},

@@ -14,8 +14,10 @@ from lossbook.metrics import (
     confusion_matrix,
     expected_calibration_error,
     iou,
+    mean_average_precision,
     precision_recall_curve,
     precision_recall_f1,
+    recall_at_k,
     reliability_curve,
     top_k_accuracy,
 )
@@ -359,3 +361,66 @@ def test_any_number_may_stand_for_what_is_undefined(undefined):
 def test_bad_input_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+# Retrieval ----------------------------------------------------------------------------------------
+
+
+@st.composite
+def rankings(draw):
+    """Scores with ties, and at least one relevant item for each query."""
+    shape = draw(st.integers(1, 6)), draw(st.integers(1, 8))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    relevant = rng.uniform(size=shape) < 0.4
+    relevant[np.arange(shape[0]), rng.integers(0, shape[1], shape[0])] = True
+    return rng.integers(0, 5, shape) / 4, relevant
+
+
+@given(rankings(), st.integers(1, 8))
+def test_recall_at_k_is_what_a_sorted_list_says(ranking, k):
+    scores, relevant = ranking
+    k = min(k, scores.shape[1])
+    # Python sorts pairs: of equal scores the irrelevant one, False, is the first.
+    found = [
+        any(flag for _, flag in sorted(zip(-row, flags, strict=True))[:k])
+        for row, flags in zip(scores, relevant, strict=True)
+    ]
+    assert recall_at_k(scores, relevant, k=k) == pytest.approx(np.mean(found), **CLOSE)
+
+
+@given(rankings())
+def test_mean_average_precision_matches_scikit_learn(ranking):
+    expected = [
+        reference.average_precision_score(flags, row) for row, flags in zip(*ranking, strict=True)
+    ]
+    assert mean_average_precision(*ranking) == pytest.approx(np.mean(expected), **CLOSE)
+
+
+def test_equal_scores_gain_nothing_and_do_not_raise_precision():
+    scores, relevant = np.zeros((2, 4)), np.array([[1, 0, 0, 0], [1, 1, 0, 0]])
+    assert [recall_at_k(scores, relevant, k=k) for k in (1, 2, 3, 4)] == [0, 0, 0.5, 1]
+    assert mean_average_precision(scores, relevant) == pytest.approx((1 / 4 + 1 / 2) / 2, **CLOSE)
+
+
+def test_retrieval_without_an_answer_is_undefined():
+    nothing = np.zeros((1, 3), dtype=bool)
+    for metric in (recall_at_k, mean_average_precision):
+        assert math.isnan(metric(np.ones((1, 3)), nothing))
+        assert math.isnan(metric([[math.nan, 0.0, 1.0]], [[1, 0, 1]]))
+        assert metric([[-math.inf, 0.0, math.inf]], [[0, 0, 1]]) == 1.0
+
+
+@pytest.mark.parametrize("metric", [recall_at_k, mean_average_precision])
+def test_retrieval_says_what_it_takes(metric):
+    with pytest.raises(ValueError, match=r"shape \(N, C\), got \(2,\)"):
+        metric([0.1, 0.9], [1, 0])
+    with pytest.raises(ValueError, match="relevant"):
+        metric([[0.1, 0.9]], [[1, 0, 0]])
+    with pytest.raises(ValueError, match="relevant must be 0 or 1"):
+        metric([[0.1, 0.9]], [[2, 0]])
+
+
+@pytest.mark.parametrize("k", [0, 3])
+def test_recall_at_k_needs_a_k_between_1_and_the_number_of_items(k):
+    with pytest.raises(ValueError, match=rf"k must be .* \[1, 2\], got {k}"):
+        recall_at_k([[0.1, 0.9]], [[1, 0]], k=k)
