@@ -1,4 +1,4 @@
-"""Chapter 14: one network, two tasks, and five ways to weigh their losses.
+"""Chapter 14: one network, two tasks, and four ways to weigh their losses.
 
 A network with one hidden layer is to say which digit an image shows, and by how many degrees the
 digit leans. The first task is trained with softmax cross-entropy, the second with squared error in
