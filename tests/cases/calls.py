@@ -35,6 +35,7 @@ NO_ROW = "must not be empty"
 IDS_BOTH = {"predicted_ids": (CLASS_ID, OTHER_IDS), "ids": (CLASS_ID, IDS)}
 SCORED = {"scores": (REAL, REALS), "labels": (BIT, BITS)}
 RANKED = {"scores": (REAL, PROBABILITY_ROWS * 4), "ids": (CLASS_ID, IDS)}
+RETRIEVED = {"scores": (REAL, TABLE), "relevant": (BIT, [[0, 1], [1, 1], [0, 1]] * 2)}
 CLAIMED = {"probabilities": (LABEL_ROW, PROBABILITY_ROWS), "ids": (CLASS_ID, IDS)}
 TOP = PROBABILITY_ROWS[0].max()
 RIGHT = float(PROBABILITY_ROWS[0].argmax() == 0)
@@ -104,6 +105,25 @@ TOLD = [
         one=np.nan,
         scalar="scores must have shape",
         nan={"labels": "refused"},
+        **METRIC,
+    ),
+    told(
+        "recall_at_k",
+        metrics.recall_at_k,
+        arrays=RETRIEVED,
+        numbers={"k": 1},
+        one=1.0,
+        scalar="scores must have shape",
+        nan={"relevant": "refused"},
+        **METRIC,
+    ),
+    told(
+        "mean_average_precision",
+        metrics.mean_average_precision,
+        arrays=RETRIEVED,
+        one=1.0,
+        scalar="scores must have shape",
+        nan={"relevant": "refused"},
         **METRIC,
     ),
     told(
