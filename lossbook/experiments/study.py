@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import zlib
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from importlib import import_module, metadata
 from pathlib import Path
 
 import torch
+from joblib import Parallel, delayed, parallel_config
 from tqdm import tqdm
 
 from lossbook.experiments.trial import TOLERANCE, difference, trial_conditions
+from lossbook.extras import extra
 from lossbook.train.store import write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "book" / "results"
 UNFINISHED = ROOT / "_build" / "experiments"
+#: How joblib makes runs on this machine. One run a core is quicker than one run on all cores, and
+#: rounds alike however many there are.
+HERE = {"backend": "loky", "n_jobs": -1, "inner_max_num_threads": 1}
 
 
 def load(name):
@@ -32,7 +37,7 @@ def load(name):
     """
     path = RESULTS / f"{name}.json"
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; make it with python -m lossbook.experiments")
+        raise FileNotFoundError(f"{path} is missing; make it with python -m lossbook.experiments run {name}")
     return json.loads(path.read_text())
 
 
@@ -53,38 +58,89 @@ def record_trial(name):
     return _store(name, stored["versions"], make_trial(name), stored["runs"])
 
 
-def perform(name):
-    """Run a study and store it; a study that was stopped goes on where it was."""
+def perform(name, *, dask=None):
+    """Run a study and store it; a study that was stopped goes on where it was.
+
+    Parameters
+    ----------
+    dask : the address of the scheduler of a Dask cluster, whose workers then make the runs, and
+        make again those of a worker that is lost; if none is given, each core here makes one
+
+    Raises
+    ------
+    OSError
+        If nothing answers at the address.
+    RuntimeError
+        If the cluster has no worker, or one with other versions or another package than this one.
+    """
     study = _module(name)
-    versions = {package: metadata.version(package) for package in ("numpy", "torch")}
-    # Made in a process of its own: this one is going to be forked, and torch bears that only as
-    # long as it has not been at work.
-    with _pool() as pool:
-        trial = pool.submit(make_trial, name).result()
+    versions, trial = _versions(), make_trial(name)
     journal = _journal(name, versions, trial)
     # A line without its end was being written when the study was stopped: that run is made again.
     heading, *lines = (s for s in journal.read_text().splitlines(True) if s.endswith("\n"))
     write_atomically(journal, "".join([heading, *lines]).encode())
     done = [json.loads(line) for line in lines]
-    with tqdm(desc=name, unit="run", initial=len(done)) as bar:
+    with _workers(dask), tqdm(desc=name, unit="run", initial=len(done)) as bar:
         while planned := [s for s in study.plan(done) if s not in [d["settings"] for d in done]]:
             bar.total = len(done) + len(planned)
             bar.refresh()
-            pool = _pool()
-            try:
-                runs = {pool.submit(study.run, settings): settings for settings in planned}
-                for future in as_completed(runs):
-                    entry = {"settings": runs[future], "results": future.result()}
-                    with journal.open("a") as file:
-                        file.write(json.dumps(entry) + "\n")
-                    done.append(entry)
-                    bar.update()
-            finally:
-                # After a failure nobody would collect what the runs still waiting bring.
-                pool.shutdown(cancel_futures=True)
+            # One by one, so that each run is in the journal as soon as it has ended.
+            parallel = Parallel(return_as="generator_unordered", batch_size=1)
+            runs = parallel(delayed(_on_one_thread)(study.run, settings) for settings in planned)
+            for settings, results in runs:
+                entry = {"settings": settings, "results": results}
+                with journal.open("a") as file:
+                    file.write(json.dumps(entry) + "\n")
+                done.append(entry)
+                bar.update()
     # The journal may also hold runs that an earlier plan asked for.
     planned = study.plan(done)
     return _store(name, versions, trial, [e for e in done if e["settings"] in planned])
+
+
+@contextmanager
+def _workers(dask):
+    """Let joblib make its runs on the cores of this machine, or on the workers of a cluster."""
+    if dask is None:
+        with parallel_config(**HERE):
+            yield
+        return
+    with extra("experiments"):
+        from distributed import Client
+    with Client(dask, timeout="10 s") as client:
+        _check_workers(client.run(_installed), _installed())
+        with parallel_config("dask", n_jobs=-1):
+            yield
+
+
+def _check_workers(theirs, ours):
+    """Refuse workers whose runs would not be those of this machine."""
+    if not theirs:
+        raise RuntimeError("the Dask cluster has no worker; start some with: dask worker ADDRESS")
+    for worker, installed in theirs.items():
+        for package, version in ours.items():
+            if installed.get(package) != version:
+                raise RuntimeError(
+                    f"the Dask worker {worker} has {package} {installed.get(package)}, and this "
+                    f"machine {version}; install the same there"
+                )
+
+
+def _versions():
+    return {package: metadata.version(package) for package in ("numpy", "torch")}
+
+
+def _installed():
+    """What decides the results of a run: the versions of the libraries, and this package's text."""
+    checksum = 0
+    for path in sorted(PACKAGE.rglob("*.py")):
+        checksum = zlib.crc32(path.read_bytes(), checksum)
+    return _versions() | {"lossbook": f"with CRC-32 {checksum:08x}"}
+
+
+def _on_one_thread(run, settings):
+    torch.set_num_threads(1)
+    return settings, run(settings)
 
 
 def _journal(name, versions, trial):
@@ -115,15 +171,6 @@ def _store(name, versions, trial, runs):
 
 def _agree(one, other):
     return difference(one, other) <= TOLERANCE
-
-
-def _pool():
-    return ProcessPoolExecutor(os.cpu_count(), initializer=_use_one_thread)
-
-
-def _use_one_thread():
-    # One run a core is quicker than one run on all, and rounds alike however many cores there are.
-    torch.set_num_threads(1)
 
 
 def _module(name):

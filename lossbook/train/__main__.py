@@ -3,7 +3,10 @@
     python -m lossbook.train --loss softmax_cross_entropy --optimizer adam --seed 0
 
 The last line of the output is one JSON object. A run with --out can be stopped at any moment, and
-goes on with --resume.
+goes on with --resume. Several processes train together, each on its share of every batch, where
+torchrun starts them:
+
+    torchrun --nproc-per-node=2 -m lossbook.train --loss softmax_cross_entropy
 """
 
 from __future__ import annotations
@@ -17,12 +20,22 @@ from pathlib import Path
 from lossbook.data import DataUnavailableError, load_mnist, resolve_source
 from lossbook.train.evaluation import evaluate
 from lossbook.train.settings import EPOCHS, RATES, TRAINABLE, Settings
+from lossbook.train.team import assembled
 from lossbook.train.trainer import train
 
 
 def main(arguments=None):
     """The command line; returns the exit code."""
     options = _parser().parse_args(arguments)
+    with assembled() as team:
+        code, result = _run(options, team)
+        if team.leads:
+            print(result, file=sys.stderr if code else sys.stdout)
+    return code
+
+
+def _run(options, team):
+    """The exit code and what to print: the result, or one line about what went wrong."""
     epochs = options.epochs
     try:
         settings = Settings(
@@ -38,13 +51,14 @@ def main(arguments=None):
         if options.resume and options.out is None:
             raise ValueError("--resume needs --out, the folder to resume from")
     except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
+        return 2, error
     try:
-        source = resolve_source(options.source)
+        with team.leader_first():
+            source = resolve_source(options.source)
+            images, labels = load_mnist("train", source=source)
+            test = load_mnist("test", source=source)
         if epochs is None:
             settings = replace(settings, epochs=EPOCHS[source])
-        images, labels = load_mnist("train", source=source)
         run = train(
             images[: options.limit],
             labels[: options.limit],
@@ -52,21 +66,21 @@ def main(arguments=None):
             out=options.out,
             resume=options.resume,
             progress=not options.quiet,
+            team=team,
         )
-        test = evaluate(run.network, settings.loss, *load_mnist("test", source=source))
+        test = evaluate(run.network, settings.loss, *test)
     except (ValueError, OSError, FloatingPointError, DataUnavailableError) as error:
-        print(error, file=sys.stderr)
-        return 1
+        return 1, error
     result = {
         **asdict(settings),
         "source": source,
         "examples": len(labels[: options.limit]),
+        "processes": team.size,
         "train_seconds": round(run.train_seconds, 2),
         "test_accuracy": test["accuracy"],
         "test_loss": test["loss"],
     }
-    print(json.dumps(result))
-    return 0
+    return 0, json.dumps(result)
 
 
 def _parser():

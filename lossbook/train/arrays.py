@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from lossbook.checks import plain
+from lossbook.checks import has_shape, plain, refuse_where
 
 #: How many digits there are: the network has as many outputs.
 CLASSES = 10
@@ -70,6 +70,24 @@ def as_digits(images, labels, prefix=""):
             f"got {len(images)} and {len(labels)}"
         )
     return images, labels
+
+
+def as_weights(weights, count):
+    """A weight for each of `count` examples, none negative and not all 0, as a float64 array.
+
+    >>> as_weights([1.0, -1.0], 2)
+    Traceback (most recent call last):
+    ValueError: weights must be finite and at least 0, got -1.0
+    """
+    weights = plain("weights", weights)
+    if weights.dtype.kind not in "fiu":
+        raise TypeError(f"weights must hold real numbers, got dtype {weights.dtype}")
+    weights = has_shape("weights", weights, "labels", (count,)).astype(np.float64)
+    fault = ~((weights >= 0) & np.isfinite(weights))
+    refuse_where(fault, "weights", "must be finite and at least 0", weights)
+    if not weights.any():
+        raise ValueError("weights must not all be 0, which leaves no example to train on")
+    return weights
 
 
 def as_tensor(array):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from lossbook.loss import LOSSES
@@ -12,18 +14,46 @@ from lossbook.torch import as_torch
 def objective(name):
     """A function of the network's outputs and the class ids: the loss called `name`, averaged.
 
+    Its third argument, if one is given, is a weight for each example.
+
     Raises
     ------
     ValueError
         For a loss whose prediction the outputs of a classifier cannot be read as.
     """
-    loss, criterion = LOSSES[name], as_torch(name)
+    return _objective(name, "mean")
+
+
+def objective_of_share(name):
+    """What a share of a batch adds to the averaged loss of the whole batch.
+
+    A function of the network's outputs, the class ids, and for each example the share of the mean
+    that it counts for: without weights, one over the number of examples in the whole batch.
+    """
+    return _objective(name, "sum")
+
+
+def _objective(name, reduction):
+    loss, criterion = LOSSES[name], as_torch(name, reduction=reduction)
     if loss.prediction.read is None:
         raise ValueError(
             f"name must be a loss that trains a classifier, got {name!r}, whose prediction is a "
             f"{loss.prediction.name}"
         )
-    return lambda outputs, ids: criterion(*read_outputs(loss, outputs, ids))
+
+    def of(outputs, ids, weights=None):
+        prediction, target = read_outputs(loss, outputs, ids)
+        if weights is None:
+            return criterion(prediction, target)
+        # An example has one value of the loss, or several, as many as it has outputs.
+        axes = loss.prediction.axes_of(prediction)
+        values = prediction.shape[: prediction.ndim - axes]
+        if reduction == "sum":
+            weights = weights / math.prod(values[1:])
+        weights = weights.reshape(-1, *(1 for _ in values[1:])).expand(values)
+        return criterion(prediction, target, weights)
+
+    return of
 
 
 def read_outputs(loss, outputs, ids):
@@ -41,12 +71,14 @@ def read_outputs(loss, outputs, ids):
 
 def training_step(network, loss, optimiser, state, inputs, ids):
     """One step on one batch: forward, backward, update; returns loss, outputs and state."""
+    network.zero_grad()
     outputs = network(inputs)
     value = loss(outputs, ids)
-    weights = dict(network.named_parameters())
-    gradients = torch.autograd.grad(value, list(weights.values()))
+    value.backward()
+    # What several processes train together is wrapped, and has the names of its inside.
+    weights = dict(getattr(network, "module", network).named_parameters())
     with torch.no_grad():
-        gradients = dict(zip(weights, gradients, strict=True))
+        gradients = {key: weight.grad for key, weight in weights.items()}
         updated, state = optimiser.update(weights, gradients, state)
         for key, weight in weights.items():
             weight.copy_(updated[key])

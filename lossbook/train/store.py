@@ -22,15 +22,18 @@ from safetensors.torch import save
 class Store:
     """The folder that a run writes to, so that it can be stopped at any moment and resumed."""
 
-    def __init__(self, folder, settings, images, labels):
+    def __init__(self, folder, settings, images, labels, weights=None, processes=1):
         self.folder = Path(folder)
         # Made at once: a folder that cannot be written should not cost an epoch to find out.
         self.folder.mkdir(parents=True, exist_ok=True)
         checksum = zlib.crc32(labels.tobytes(), zlib.crc32(images.tobytes()))
+        if weights is not None:
+            checksum = zlib.crc32(weights.numpy().tobytes(), checksum)
         self.about = {
             **asdict(settings),
             "examples": len(labels),
             "data": f"CRC-32 {checksum:08x}",
+            "processes": processes,
         }
         self.checkpoint = self.folder / "checkpoint.safetensors"
         self.previous = self.folder / "checkpoint.previous.safetensors"
