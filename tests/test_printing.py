@@ -74,6 +74,9 @@ GOLDEN = {
     sqrt(2) * sqrt(sp.pi) * sigma: r"\sqrt{2 \pi} \sigma",
     (K - 1) / sp.E: r"\frac{K - 1}{e}",
     sp.Mul(x - h, 1 / (2 * h), evaluate=False): r"\frac{x - h}{2 h}",
+    # A minus before a sum.
+    sp.Mul(-1, x - h, evaluate=False): r"- \left(x - h\right)",
+    Max(0, sp.Mul(-1, x - h, evaluate=False)): r"\max\left(0, - \left(x - h\right)\right)",
     # Operators.
     Derivative(exp(z) - t * z, z): r"\frac{\partial}{\partial z} \left(e^{z} - t z\right)",
     Derivative(w * x, w): r"\frac{\partial}{\partial w} \left(w x\right)",

@@ -59,17 +59,19 @@ class Printer(LatexPrinter):
         above, below = [], []
         for factor in factors:
             below.append(1 / factor) if _divides(factor) else above.append(factor)
-        return coefficient < 0, self._fraction(abs(coefficient), above, below)
+        negative = coefficient < 0
+        return negative, self._fraction(abs(coefficient), above, below, alone=not negative)
 
-    def _fraction(self, coefficient, above, below):
+    def _fraction(self, coefficient, above, below, alone):
+        """A quotient, or a product, which without a minus before it may be `alone`."""
         outside = []
         if not any(factor.has(*TOTALS) for factor in below):
             outside = [factor for factor in above if isinstance(factor, OPEN_ENDED)]
         whole = coefficient.q == 1 and not below
         inside = above if whole else [factor for factor in above if factor not in outside]
-        numerator = self._product(coefficient.p, inside)
         if whole:
-            return numerator
+            return self._product(coefficient.p, inside, alone)
+        numerator = self._product(coefficient.p, inside)
         fraction = rf"\frac{{{numerator}}}{{{self._product(coefficient.q, below)}}}"
         return f"{fraction} {self._product(1, outside, alone=False)}" if outside else fraction
 
