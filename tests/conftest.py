@@ -29,9 +29,13 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """What takes longest begins first: the site, the notebooks from the last to the first, RUNS."""
+    """What takes longest begins first: the site, the notebooks from the last to the first, RUNS.
+
+    One file alone waits for the book to be built. The others of the site come when it is.
+    """
     tests = [item for item in items if item.path.suffix != ".ipynb"]
     site = [item for item in tests if item.path.parent.name == "site"]
+    builds = [item for item in site if item.path.name == "test_site.py"]
     runs = [item for item in tests if item.path.name in RUNS]
     rest = [item for item in tests if item not in {*site, *runs}]
     files = {}
@@ -39,4 +43,5 @@ def pytest_collection_modifyitems(items):
         if item.path.suffix == ".ipynb":
             files.setdefault(item.path, []).append(item)
     notebooks = [cell for path in sorted(files, reverse=True) for cell in files[path]]
-    items[:] = [*site, *notebooks, *runs, *rest]
+    site = [item for item in site if item not in builds]
+    items[:] = [*builds, *notebooks, *site, *runs, *rest]
