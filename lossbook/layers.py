@@ -1,4 +1,4 @@
-r"""Layers of a convolutional network: forward passes, and backward passes derived by hand, in NumPy.
+r"""Layers of a convolutional network in NumPy: forward passes, and backward passes by hand.
 
 Each layer is a function and its backward pass. The backward pass takes `upstream`, the gradient of
 a loss with respect to the layer's output, then the arguments of the forward pass, and gives the
@@ -24,6 +24,7 @@ shapes that do not fit together and for a stride, padding or window out of range
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -197,8 +198,7 @@ def _conv_arguments(x, weight, bias, stride, padding):
     _axes("weight", weight, "(K, C, h, w)")
     if weight.shape[1] != x.shape[1]:
         raise ValueError(
-            f"weight must have the channels of x, (K, {x.shape[1]}, h, w), "
-            f"got shape {weight.shape}"
+            f"weight must have the channels of x, (K, {x.shape[1]}, h, w), got shape {weight.shape}"
         )
     _bias(bias, weight)
     slide = Slide.of(x, "weight", weight.shape[2:], stride, padding)
@@ -210,8 +210,9 @@ def _conv_arguments(x, weight, bias, stride, padding):
 
 @silent
 def max_pool2d(x, /, *, size=2, stride=None, padding=0):
-    r"""Max-pooling, the largest entry of each window, :math:`y_{ncuv} = \max_{i, j} x_{n, c, su + i,
-    sv + j}`.
+    r"""Max-pooling: the largest entry of each window.
+
+    .. math:: y_{ncuv} = \max_{i, j} x_{n, c, su + i, sv + j}
 
     Rows and columns at the end that fill no window are left out.
 
@@ -239,7 +240,7 @@ def max_pool2d(x, /, *, size=2, stride=None, padding=0):
 
 @silent
 def max_pool2d_backward(upstream, x, /, *, size=2, stride=None, padding=0):
-    r"""Backward pass of :func:`max_pool2d`: all of the gradient goes where the largest entry stands.
+    r"""Backward pass of :func:`max_pool2d`: all goes to where the largest entry stands.
 
     A maximum has no derivative where two entries are the largest. Then the first of them in the
     order of reading takes all, which is a subgradient.
@@ -317,10 +318,10 @@ def flatten(x, /):
     >>> flatten(np.zeros((2, 3, 4, 4))).shape
     (2, 48)
     """
-    _arrays(x=x)
+    _, own = _arrays(x=x)
     if not x.ndim:
         raise ValueError("x must have shape (N, ...), got shape ()")
-    return x.reshape(len(x), int(np.prod(x.shape[1:])))
+    return x.reshape(len(x), math.prod(x.shape[1:])).astype(own[0], copy=False)
 
 
 def flatten_backward(upstream, x, /):
@@ -332,7 +333,7 @@ def flatten_backward(upstream, x, /):
     (2, 3, 4, 4)
     """
     flat = flatten(x)
-    return _upstream(upstream, flat.shape, x).reshape(x.shape)
+    return _upstream(upstream, flat.shape, flat).reshape(x.shape)
 
 
 # Layers one after another -------------------------------------------------------------------------

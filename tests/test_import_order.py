@@ -17,7 +17,7 @@ LAYERS = [
     {"checks", "declaration", "extras", "spaces"},
     {"blocks", "derivation", "numerics", "reduction"},
     {"cards", "losses", "names"},
-    {"loss", "optim"},
+    {"layers", "loss", "optim"},
     {"data", "display", "gradcheck", "intervals", "metrics", "torch"},
     {"experiments", "train"},
 ]

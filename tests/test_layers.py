@@ -62,9 +62,7 @@ seeds = st.integers(0, 2**32 - 1)
 def test_conv2d_is_torchs(sizes, room, window, stride, padding, seed):
     (n, c, k), rng = sizes, np.random.default_rng(seed)
     height, width = (max(1, w - 2 * p) + r for w, p, r in zip(window, padding, room, strict=True))
-    arrays = [
-        rng.normal(size=shape) for shape in ((n, c, height, width), (k, c, *window), (k,))
-    ]
+    arrays = [rng.normal(size=shape) for shape in ((n, c, height, width), (k, c, *window), (k,))]
     twin = partial(F.conv2d, stride=stride, padding=padding)
     beside_torch("conv2d", twin, arrays, rng, stride=stride, padding=padding)
 
@@ -97,9 +95,7 @@ def test_max_pool2d_is_torchs(sizes, room, window, stride, padded, repeats, seed
         found = layers.max_pool2d_backward(upstream, x, **options)
         np.testing.assert_array_equal(found, leaf.grad.numpy())
     else:
-        beside_torch(
-            "max_pool2d", twin, [x], rng, size=window, stride=stride, padding=padding
-        )
+        beside_torch("max_pool2d", twin, [x], rng, size=window, stride=stride, padding=padding)
 
 
 @settings(max_examples=50, deadline=None)
@@ -186,7 +182,9 @@ def test_results_keep_the_type_and_each_gradient_that_of_its_array(example, dtyp
 def test_a_sum_of_many_half_numbers_neither_overflows_nor_stands_still():
     ones = np.ones((1, 4096), np.float16)
     assert layers.linear(ones, np.ones((1, 4096)), np.full(1, -4000.0)) == 96
-    assert layers.linear_backward(np.ones((4096, 1)), ones.T, np.ones((1, 1)), np.ones(1))[2] == 4096
+    assert (
+        layers.linear_backward(np.ones((4096, 1)), ones.T, np.ones((1, 1)), np.ones(1))[2] == 4096
+    )
 
 
 def test_a_nan_in_comes_out(example):
@@ -198,7 +196,8 @@ def test_a_nan_in_comes_out(example):
         assert np.isnan(layer.backward(upstream, *arrays, **options)[1]).any()
     elif layer.forward is not layers.flatten:
         assert np.isnan(layer.backward(upstream, *arrays, **options).flat[0])
-    arrays[0].flat[0] = 0.0
+    # The largest, so that no maximum and no ReLU keeps what comes from above from it.
+    arrays[0].flat[0] = 10.0
     upstream.flat[0] = np.nan
     found = layer.backward(upstream, *arrays, **options)
     assert np.isnan(np.concatenate([np.ravel(f) for f in found])).any()

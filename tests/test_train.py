@@ -114,6 +114,7 @@ def test_the_command_ends_with_one_json_object():
         "seed": 7,
         "source": "sample",
         "examples": 500,
+        "processes": 1,
         "train_seconds": 0,
         "test_accuracy": 0,
         "test_loss": 0,

@@ -37,7 +37,9 @@ def load(name):
     """
     path = RESULTS / f"{name}.json"
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; make it with python -m lossbook.experiments run {name}")
+        raise FileNotFoundError(
+            f"{path} is missing; make it with python -m lossbook.experiments run {name}"
+        )
     return json.loads(path.read_text())
 
 
