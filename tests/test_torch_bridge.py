@@ -736,3 +736,15 @@ def test_the_features_shift_with_the_image():
         rtol=1e-5,
         atol=1e-6,
     )
+
+
+@pytest.mark.parametrize(("name", "count"), [("softmax_cross_entropy", 1), ("triplet", 3)])
+def test_gradcheck_of_torch_passes(name, count):
+    """It also calls ``backward`` with nothing from above."""
+    arrays = [torch.as_tensor(array) for array in example_inputs(name)]
+    moved = [array.requires_grad_() for array in arrays[:count]]
+
+    def loss(*moved):
+        return as_torch(name)(*moved, *arrays[count:])
+
+    assert torch.autograd.gradcheck(loss, moved)
