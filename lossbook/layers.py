@@ -263,9 +263,11 @@ def max_pool2d_backward(upstream, x, /, *, size=2, stride=None, padding=0):
     x, own, slide = _pool_arguments(x, size, stride, padding)
     upstream = _upstream(upstream, (*x.shape[:2], *slide.output), x)
     seen = slide.windows(x, -np.inf)
-    seen = seen.reshape(*seen.shape[:4], -1)
+    seen = seen.reshape(*seen.shape[:4], math.prod(slide.size))
     # Of a window that holds minus infinity alone, the first entry that is not of the border.
-    inside = slide.windows(np.ones((1, 1, *x.shape[2:])), 0).reshape(1, 1, *slide.output, -1)
+    inside = slide.windows(np.ones((1, 1, *x.shape[2:])), 0).reshape(
+        1, 1, *slide.output, math.prod(slide.size)
+    )
     first = np.where(seen.max(axis=-1) == -np.inf, inside.argmax(axis=-1), seen.argmax(axis=-1))
     by_x = slide.gathered(x, lambda i, j: upstream * (first == i * slide.size[1] + j))
     return _nan_where(np.isnan(x), by_x).astype(own[0])

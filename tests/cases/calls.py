@@ -6,7 +6,17 @@ The losses, and the building blocks that declare their spaces, are found by insp
 import numpy as np
 from cases.call import declared, example, of_loss, public, told
 
-from lossbook import LOSSES, data, gradcheck, intervals, metrics, numerics, optim, reduction
+from lossbook import (
+    LOSSES,
+    data,
+    gradcheck,
+    intervals,
+    layers,
+    metrics,
+    numerics,
+    optim,
+    reduction,
+)
 from lossbook import torch as bridge
 from lossbook.losses import FAMILIES
 from lossbook.spaces import BIT, CLASS_ID, FRACTION, LABEL_ROW, PROBABILITY, REAL, WEIGHT
@@ -52,6 +62,7 @@ POINT = {
 }
 SPLIT = {"images": (REAL, TABLE), "labels": (CLASS_ID, BITS)}
 CHECKED = {"the prediction": (REAL, REALS), "argument 2": (REAL, MORE)}
+SHARED = "n/a: the arrays do not share their first axis"
 NO_ROWS = "n/a: class weights have no rows"
 WEIGHED = dict.fromkeys(("one", "none", "scalar"), NO_ROWS)
 
@@ -310,7 +321,59 @@ NOT_TRIED = {
     "load_breast_cancer": "takes nothing",
     "load_diabetes": "takes nothing",
 }
-MODULES = (*FAMILIES, numerics, reduction, optim, metrics, intervals, gradcheck, data, bridge)
+MODULES = (
+    *FAMILIES,
+    numerics,
+    reduction,
+    optim,
+    layers,
+    metrics,
+    intervals,
+    gradcheck,
+    data,
+    bridge,
+)
+PICTURES = np.reshape(REALS, (6, 1, 1, 1)) * [[[1.0, 0.5], [-0.5, 2.0]]]
+BOTH_WAYS = {
+    "linear": ({"x": TABLE, "weight": TABLE[::-1] / 2, "bias": np.array(REALS)}, {}),
+    "conv2d": (
+        {"x": PICTURES, "weight": PICTURES[:, :, :1] / 2, "bias": np.array(MORE)},
+        {"padding": 1},
+    ),
+    "max_pool2d": ({"x": PICTURES}, {"size": 2, "stride": 1, "padding": 1}),
+    "relu": ({"x": TABLE}, {}),
+    "flatten": ({"x": PICTURES}, {}),
+}
+
+
+def of_layer(name):
+    """A layer's forward and backward pass; what is above it is its own output."""
+    layer, (arrays, numbers) = layers.LAYERS[name], BOTH_WAYS[name]
+    has_rows = not layer.learns
+    for way, function in (("", layer.forward), ("_backward", layer.backward)):
+        if way:
+            above = np.round(16 * layer.forward(*arrays.values(), **numbers)) / 16
+            arrays = {"upstream": np.clip(above, -4, 4), **arrays}
+        yield told(
+            name + way,
+            function,
+            arrays={n: (REAL, a) for n, a in arrays.items()},
+            numbers=numbers,
+            rows=has_rows,
+            alone=name == "relu",
+            one=None if has_rows else SHARED,
+            none=None if has_rows else SHARED,
+            scalar="x must have shape|upstream has shape" if name != "relu" else None,
+            infinite=dict.fromkeys(arrays, "free"),
+            # What a gradient does not depend on.
+            nan=dict.fromkeys({"bias", "x"} & set(arrays), "free")
+            if way and name != "relu"
+            else {},
+            own_types=bool(way),
+            types=("NumPy float64", "NumPy narrow"),
+        )
+
+
 WITH_SPACES = [
     declared(
         name,
@@ -325,5 +388,6 @@ WITH_SPACES = [
 CALLS = [
     *(call for row in LOSSES.values() for call in of_loss(row)),
     *WITH_SPACES,
+    *(call for name in layers.LAYERS for call in of_layer(name)),
     *TOLD.values(),
 ]
