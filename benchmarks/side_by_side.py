@@ -4,6 +4,9 @@ Each uses two threads. As libgomp comes, a thread that waits for the others goes
 while: with more threads than cores it keeps the core from the one that it waits for. `lossbook`
 asks for threads that sleep, before torch is loaded; both ways are measured. Two runs on two cores
 that share the work fairly take twice as long as one.
+
+Then one training by a team of two processes, which torchrun starts, against one by a process alone
+that has all cores: each process of the team takes its part of the cores.
 """
 
 import argparse
@@ -45,6 +48,22 @@ def seconds(program, runs, epochs):
     return wall, max(json.loads(out.splitlines()[-1])["train_seconds"] for out in results)
 
 
+def beside_a_team(epochs):
+    """Seconds of training by a process alone and by a team of two, one after the other."""
+    run = ["-m", "lossbook.train", *ARGUMENTS, "--epochs", str(epochs)]
+    team = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    for start in ([], team):
+        done = subprocess.run(
+            [sys.executable, *start, *run],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            check=True,
+        )
+        yield json.loads(done.stdout.splitlines()[-1])["train_seconds"]
+
+
 def main():
     """Print seconds and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -60,6 +79,8 @@ def main():
             f"ratio {pair / alone:5.2f} ({pair_training / alone_training:5.2f})",
             flush=True,
         )
+    alone, team = beside_a_team(options.epochs)
+    print(f"a team of two{'':19} one {alone:6.1f} s, two {team:6.1f} s, ratio {team / alone:5.2f}")
 
 
 if __name__ == "__main__":
