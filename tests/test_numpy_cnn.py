@@ -1,6 +1,7 @@
 """The study of a small CNN in NumPy: its plan, its gradients, and what its trial would notice."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -87,8 +88,8 @@ def test_only_final_runs_are_shown_the_test_images(monkeypatch, stage):
         return IMAGES[:200], LABELS[:200]
 
     monkeypatch.setattr(numpy_cnn, "load_mnist", load_few)
-    monkeypatch.setattr(numpy_cnn, "TRAINING", 100)
-    monkeypatch.setattr(numpy_cnn, "EPOCHS", 1)
+    monkeypatch.setattr(numpy_cnn, "split", partial(numpy_cnn.split, training=100))
+    monkeypatch.setattr(numpy_cnn, "fit", partial(numpy_cnn.fit, epochs=1))
     settings = numpy_cnn.plan([])[-1] | {"stage": stage}
     results = numpy_cnn.run(settings)
     assert [split for split, _ in asked] == ["train", "test"][: 1 + (stage == "final")]
