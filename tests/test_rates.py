@@ -1,4 +1,4 @@
-"""The study of learning rates: its data, its schedules, its plan, and what its trial would notice."""
+"""The study of learning rates: its data, schedules and plan, and what its trial would notice."""
 
 import json
 import math
@@ -161,7 +161,7 @@ FAULTS = {
     "another Adam": lambda patch: patch.setitem(
         rates.OPTIMISERS, "Adam", lambda lr: Adam(lr, betas=(0.9, 0.99))
     ),
-    "another batch": lambda patch: patch.setattr(rates, "BATCH_SIZES", (9, 32, 128, 512)),
+    "another batch": lambda patch: patch.setattr(rates, "BATCH_SIZES", (17, 64, 256)),
     "another warm-up": lambda patch: patch.setattr(
         rates, "warm_up", lambda peak, rising: lambda step: peak * min(1.0, step / rising)
     ),

@@ -5,7 +5,7 @@ breast cancer, softmax cross-entropy and the hinge loss on handwritten digits. T
 
 - *sweep*: by SGD, SGD with momentum and Adam, each at the same twelve rates, over five orders of
   batches;
-- *batch*: the softmax model, for ten epochs, with batches of four sizes, at sixteen rates.
+- *batch*: the softmax model, for ten epochs, with batches of three sizes, at sixteen rates.
 
 A network with one hidden layer is trained on the same digits
 
@@ -49,7 +49,7 @@ TASKS = {
 }
 
 EPOCHS = 10
-BATCH_SIZES = (8, 32, 128, 512)
+BATCH_SIZES = (16, 64, 256)
 BATCH_RATES = tuple(2.0**power for power in range(-10, 6))
 
 HIDDEN, NETWORK_STEPS, WARM_UP = 64, 400, 40
@@ -120,7 +120,9 @@ def plan(done):
         first
         + tuning
         + [
-            _settings("schedule", optimiser=name, schedule=schedule, lr=best[name, schedule], seed=seed)
+            _settings(
+                "schedule", optimiser=name, schedule=schedule, lr=best[name, schedule], seed=seed
+            )
             for name in ("momentum", "Adam")
             for schedule in SCHEDULES
             for seed in SEEDS
