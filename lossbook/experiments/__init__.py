@@ -18,6 +18,7 @@ STUDIES = (
     "embedding",
     "memorisation",
     "numpy_cnn",
+    "rates",
     "segmentation",
     "two_losses",
 )
