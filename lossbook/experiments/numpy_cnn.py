@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossbook import LOSSES
 from lossbook.data import load_mnist
 from lossbook.layers import Network
+from lossbook.loss import LOSSES
 from lossbook.optim import Adam
 
 #: Each network, and the shapes of its parameters. Two of them have about as many numbers to learn.
