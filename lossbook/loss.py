@@ -10,8 +10,10 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 
@@ -271,17 +273,15 @@ def register(function, gradient, joint=None, *, card):
 
 
 def _moved(loss):
-    """The hyperparameters of a loss, those that are floats times 0.7 where they may be that.
+    """The hyperparameters of a loss, those that are numbers times 0.7 where they may be that.
 
     A default may hide a mistake, as the level 1/2 does in a formula with its two sides exchanged.
     """
     options = dict(loss.hyperparameters)
     for name, default in options.items():
-        if isinstance(default, float):
-            try:
+        if isinstance(default, Real):
+            with suppress(TypeError, ValueError):
                 options[name] = loss.function.numbers[name].checked(name, 0.7 * default)
-            except ValueError:
-                continue
     return options
 
 
@@ -298,11 +298,12 @@ def _refuse_disagreement(loss, card, options):
                 card.symbolic.lambdify(form, **options)(*inputs),
             )
         )
-        shapes = [[np.shape(one) for one in results] for results in (computed, stated)]
-        if shapes[0] != shapes[1]:
+        got, wanted = (
+            ", ".join(str(np.shape(one)) for one in results) for results in (computed, stated)
+        )
+        if got != wanted:
             raise ValueError(
-                f"{function.__name__} must have the shape of the card's {form}, {shapes[1][0]}, "
-                f"got {shapes[0][0]}"
+                f"{function.__name__} must have the shape of the card's {form}, {wanted}, got {got}"
             )
         for one, other in zip(computed, stated, strict=True):
             scale = np.max(np.abs(other), initial=0.0)

@@ -138,6 +138,20 @@ def test_a_card_that_says_something_else_is_refused(function, gradient, card, sa
     assert "quartic" not in LOSSES
 
 
+def test_a_default_that_is_a_whole_number_hides_no_mistake():
+    @takes(REAL, REAL, scale=POSITIVE)
+    def quartic(prediction, target, /, *, scale=1):
+        return (prediction - target) ** 4 / 4 / scale
+
+    @takes(REAL, REAL, scale=POSITIVE)
+    def quartic_grad(prediction, target, /, *, scale=1):
+        return (prediction - target) ** 3 / scale
+
+    with pytest.raises(ValueError, match="quartic must be the value on the card"):
+        register(quartic, quartic_grad, card=stating(stated_value=(p - t) ** 4 * c / 4))
+    assert register(quartic, quartic_grad, card=CARD).name == "quartic"
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_no_loss_of_the_book_would_be_refused(name):
     if name in ("wasserstein_1d", "contrastive", "triplet"):
