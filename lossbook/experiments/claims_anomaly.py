@@ -58,7 +58,7 @@ DATA = {
 }
 
 
-def plan(done):  # noqa: ARG001
+def plan(done):
     """A run for each data set, reading and seed; the tuning is within the run."""
     return [
         {"data": data, "reading": reading, "seed": seed}
@@ -161,7 +161,7 @@ def differences(runs):
         results = [entry["results"] for entry in of_context]
         for metric, words in (("true_positive_rate", "true positives"), ("area", "area")):
             gaps = [r["BCE"][metric] - r["MSE"][metric] for r in results]
-            found.setdefault("T10", {})[f"{context}, {words}"] = gaps
+            found.setdefault("T10", {})[*context, words] = gaps
     return found
 
 

@@ -2,11 +2,11 @@
 
 On four data sets a linear model and one with a hidden layer are trained by plain gradient descent.
 Within a seed all losses share the split, the first weights and the batches. Squared error and
-binary cross-entropy are trained without penalty and with an L1 or an L2 penalty of three strengths,
-the hinge without; each of them at the same seven rates. For every loss and penalty the seed takes the
-rate and strength with the best accuracy on its validation rows, and the model that was trained so
-is shown the test rows. For speed, a run counts the epochs until the validation accuracy first
-reaches a target that is common to the losses of the seed.
+binary cross-entropy are trained without penalty and with an L1 or an L2 penalty of three
+strengths, the hinge without; each of them at the same seven rates. For every loss and penalty the
+seed takes the rate and strength with the best accuracy on its validation rows, and the model that
+was trained so is shown the test rows. For speed, a run counts the epochs until the validation
+accuracy first reaches a target that is common to the losses of the seed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ NETWORKS = [
 ]
 
 
-def plan(done):  # noqa: ARG001
+def plan(done):
     """A run for each data set, model and seed; the tuning is within the run."""
     return [
         {"data": data, "model": model, "seed": seed}
@@ -134,9 +134,7 @@ def epochs_to_target(history, labels):
 
     `history` is the validation accuracy of each network after each epoch.
     """
-    places = {
-        (loss, rate): i for i, (loss, kind, _, rate) in enumerate(NETWORKS) if kind == "none"
-    }
+    places = {(loss, rate): i for i, (loss, kind, _, rate) in enumerate(NETWORKS) if kind == "none"}
     curves = np.array(history)[:, list(places.values())]
     floor = max(labels.mean(), 1 - labels.mean())
     reached = curves >= floor + TARGET * (curves.max() - floor)
@@ -157,29 +155,29 @@ def differences(runs):
             return [r["chosen"][first][metric] - r["chosen"][second][metric] for r in results]
 
         for metric in ("accuracy", "f1"):
-            found.setdefault("T3", {})[f"{context}, {metric}"] = gap("BCE none", "MSE none", metric)
+            found.setdefault("T3", {})[*context, metric] = gap("BCE none", "MSE none", metric)
         found.setdefault("T7", {})[context] = gap("BCE L2", "MSE L1", "accuracy")
         found.setdefault("hinge-better", {})[context] = gap("hinge none", "BCE none", "accuracy")
         counts = [r["epochs"] for r in results]
         for how, first, second in speeds(counts, "MSE", "BCE", RATES, FIXED_RATE, EPOCHS):
-            found.setdefault("T9", {})[f"{context}, {how}"] = first - second
+            found.setdefault("T9", {})[*context, how] = first - second
     return found
 
 
 def by_context(runs, *keys):
-    """The runs of each context, named by these settings, sorted by seed."""
+    """The runs of each context, the tuple of these settings, sorted by seed."""
     groups = {}
     for entry in sorted(runs, key=lambda entry: entry["settings"]["seed"]):
-        groups.setdefault(", ".join(entry["settings"][key] for key in keys), []).append(entry)
+        groups.setdefault(tuple(entry["settings"][key] for key in keys), []).append(entry)
     return groups
 
 
 def speeds(counts, first, second, rates, fixed, last):
     """Epochs to the target of two losses, at a fixed rate, and each at its quickest rate.
 
-    `counts` holds for each seed, loss and rate the epochs, or None for a run that did not get there
-    in `last` epochs; such a run counts as last + 1, which is too few. The quickest rate of a seed is
-    the one with the smallest mean over the other seeds.
+    `counts` holds for each seed, loss and rate the epochs, or None for a run that did not get
+    there in `last` epochs; such a run counts as last + 1, which is too few. The quickest rate of a
+    seed is the one with the smallest mean over the other seeds.
     """
     tables = [
         np.array([[of_seed[loss][str(rate)] or last + 1 for rate in rates] for of_seed in counts])
@@ -212,5 +210,7 @@ def summary(weights):
     found = {}
     for name, w in weights.items():
         flat = w.detach().to(torch.float64).numpy().reshape(len(w), -1)
-        found[name] = np.stack([np.linalg.norm(flat, axis=1), flat @ rng.normal(size=flat.shape[1])])
+        found[name] = np.stack(
+            [np.linalg.norm(flat, axis=1), flat @ rng.normal(size=flat.shape[1])]
+        )
     return {name: table.tolist() for name, table in found.items()}

@@ -1,10 +1,10 @@
 """Chapter 17: one positive row in fifty, under squared error and cross-entropy, and with weights.
 
-Three worlds are thinned until 2 % of the rows are positive: "is it an 8?" on two sets of digits, and
-two normal clouds. A network with one hidden layer is trained by Adam. Within a seed the losses share
-the split, the first weights and the batches, and each is trained at the same five rates. The seed
-takes the rate with the best average precision on its validation rows, and the network that was
-trained so is shown the test rows. "Weighted BCE" counts a positive row 49 times, so that both
+Three worlds are thinned until 2 % of the rows are positive: "is it an 8?" on two sets of digits,
+and two normal clouds. A network with one hidden layer is trained by Adam. Within a seed the losses
+share the split, the first weights and the batches, and each is trained at the same five rates. The
+seed takes the rate with the best average precision on its validation rows, and the network that
+was trained so is shown the test rows. "Weighted BCE" counts a positive row 49 times, so that both
 classes weigh the same.
 """
 
@@ -35,7 +35,7 @@ squared_error = as_torch("squared_error", reduction="none")
 
 
 def clouds(rows=6000, features=10):
-    """A made world: two normal clouds whose centres are 2.5 deviations apart; one row in ten is 1."""
+    """A made world: two normal clouds, 2.5 deviations apart; one row in ten is positive."""
     rng = np.random.default_rng(21)
     labels = (np.arange(rows) % 10 == 0).astype(np.int64)
     return rng.normal(size=(rows, features)) + labels[:, None] * 2.5 / np.sqrt(features), labels
@@ -62,7 +62,7 @@ def thinned(features, labels, rng):
     return features[kept], labels[kept]
 
 
-def plan(done):  # noqa: ARG001
+def plan(done):
     """A run for each data set and seed; the tuning is within the run."""
     return [{"data": data, "seed": seed} for seed in SEEDS for data in DATA]
 
@@ -132,16 +132,13 @@ def measured(logits, labels):
 def differences(runs):
     """The paired differences of each claim, by context, in the order of the seeds."""
     found = {}
-    for data, of_data in by_context(runs, "data").items():
+    for (data,), of_data in by_context(runs, "data").items():
         results = [entry["results"] for entry in of_data]
-        for second, metric, words in (
-            ("MSE", "average_precision", "against MSE, average precision"),
-            ("MSE", "recall", "against MSE, recall"),
-            ("weighted BCE", "average_precision", "against weights, average precision"),
-            ("weighted BCE", "recall", "against weights, recall"),
-        ):
-            gaps = [r["BCE"][metric] - r[second][metric] for r in results]
-            found.setdefault("ce-imbalance", {})[f"{data}, {words}"] = gaps
+        for second in ("MSE", "weighted BCE"):
+            for metric in ("average_precision", "recall"):
+                gaps = [r["BCE"][metric] - r[second][metric] for r in results]
+                context = data, f"against {second}", metric.replace("_", " ")
+                found.setdefault("ce-imbalance", {})[context] = gaps
     return found
 
 

@@ -23,7 +23,7 @@ HIDDEN, BATCH = 16, 32
 SEEDS = range(12)
 
 
-def plan(done):  # noqa: ARG001
+def plan(done):
     """A run for each data set and seed."""
     return [{"data": data, "seed": seed} for seed in SEEDS for data in BINARY]
 
@@ -69,12 +69,12 @@ def fit(settings, features, labels, *, budgets=BUDGETS):
 def differences(runs):
     """How much more accurate the middle rate is than each of the others, by context."""
     found = {}
-    for data, of_data in by_context(runs, "data").items():
+    for (data,), of_data in by_context(runs, "data").items():
         for name in OPTIMISERS:
             for budget in map(str, BUDGETS):
                 scores = [entry["results"][name][budget] for entry in of_data]
                 for other in ("0.001", "0.1"):
-                    context = f"{data}, {name}, {budget} epochs, against {other}"
+                    context = data, name, f"{budget} epochs", f"against {other}"
                     gaps = [of_seed["0.01"] - of_seed[other] for of_seed in scores]
                     found.setdefault("T4", {})[context] = gaps
     return found

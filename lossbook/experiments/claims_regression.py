@@ -67,13 +67,10 @@ DATA = {
 }
 
 
-def plan(done):  # noqa: ARG001
+def plan(done):
     """A run for each data set, way of spoiling and seed; the tuning is within the run."""
     return [
-        {"data": data, "way": way, "seed": seed}
-        for seed in SEEDS
-        for data in DATA
-        for way in WAYS
+        {"data": data, "way": way, "seed": seed} for seed in SEEDS for data in DATA for way in WAYS
     ]
 
 
@@ -110,7 +107,8 @@ def fit(settings, features, targets, hidden, *, count=EPOCHS):
     # The rows and the amounts are the same for every way.
     dirty = np.random.default_rng([seed, 3])
     known, wanted = spoil(features[training], targets[training], settings["way"], dirty)
-    checked, checked_wanted = spoil(features[validation], targets[validation], settings["way"], dirty)
+    clean = features[validation], targets[validation]
+    checked, checked_wanted = spoil(*clean, settings["way"], dirty)
     known, wanted, checked, tested = (
         torch.tensor(each, dtype=dtype) for each in (known, wanted, checked, features[test])
     )
@@ -119,8 +117,10 @@ def fit(settings, features, targets, hidden, *, count=EPOCHS):
 
     def loss(weights, batch):
         answers = outputs(weights, known[batch])[..., 0]
-        each = (f(answers[of_loss[name]], wanted[batch].expand(len(RATES), -1))
-                for name, f in OBJECTIVES.items())
+        each = (
+            f(answers[of_loss[name]], wanted[batch].expand(len(RATES), -1))
+            for name, f in OBJECTIVES.items()
+        )
         return sum(each) / len(batch)
 
     history, per_epoch = [], max(1, len(training) // BATCH)
@@ -172,23 +172,20 @@ def differences(runs):
             for loss in OBJECTIVES
         }
 
-        def add(claim, context, gaps, data=data):
-            found.setdefault(claim, {})[f"{data}, {context}"] = gaps
+        def add(claim, *context, gaps, data=data):
+            found.setdefault(claim, {})[data, *context] = [float(x) for x in gaps]
 
         for way in ("outliers", "leverage"):
-            add("mse-outliers", way, logs[way, "MSE"] - logs["clean", "MSE"])
+            add("mse-outliers", way, gaps=logs[way, "MSE"] - logs["clean", "MSE"])
             for loss in ("MAE", "Huber"):
                 gaps = logs[way, "MSE"] - logs[way, loss]
-                add("robust", f"{loss} against MSE, {way}", gaps)
+                add("robust", way, f"{loss} against MSE", gaps=gaps)
         for way in WAYS:
-            add("huber-precise", way, logs[way, "MAE"] - logs[way, "Huber"])
+            add("huber-precise", way, gaps=logs[way, "MAE"] - logs[way, "Huber"])
             counts = [r["epochs"] for r in of_way[way]]
             for how, first, second in speeds(counts, "MAE", "Huber", RATES, FIXED_RATE, EPOCHS):
-                add("huber-faster", f"{way}, {how}", first - second)
-    return {
-        claim: {context: [float(x) for x in gaps] for context, gaps in contexts.items()}
-        for claim, contexts in found.items()
-    }
+                add("huber-faster", way, how, gaps=first - second)
+    return found
 
 
 def trial():

@@ -9,6 +9,7 @@ loss of the stack is the sum of theirs.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ def first_weights(sizes, seed):
     """
     rng = np.random.default_rng(seed)
     weights = {}
-    for layer, (ins, outs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for layer, (ins, outs) in enumerate(pairwise(sizes)):
         draw = rng.normal(0.0, math.sqrt(2 / ins), (ins, outs))
         weights[f"weight{layer}"] = torch.from_numpy(draw).to(torch.get_default_dtype())
         weights[f"bias{layer}"] = torch.zeros(outs)
@@ -77,9 +78,7 @@ def train(weights, rates, loss, batches, optimiser=None, after=None):
         leaves = {name: w.detach().requires_grad_() for name, w in weights.items()}
         gradients = torch.autograd.grad(loss(leaves, batch), list(leaves.values()))
         with torch.no_grad():
-            steps, state = optimiser.update(
-                zeros, dict(zip(leaves, gradients, strict=True)), state
-            )
+            steps, state = optimiser.update(zeros, dict(zip(leaves, gradients, strict=True)), state)
             weights = {name: w + shaped[name] * steps[name] for name, w in weights.items()}
         if after is not None:
             after(weights)
@@ -99,9 +98,7 @@ def slices(names):
     >>> slices(["BCE", "BCE", "MSE"])
     {'BCE': slice(0, 2, None), 'MSE': slice(2, 3, None)}
     """
-    return {
-        name: slice(names.index(name), names.index(name) + names.count(name)) for name in names
-    }
+    return {name: slice(names.index(name), names.index(name) + names.count(name)) for name in names}
 
 
 def penalty(weights, l1, l2):
