@@ -19,6 +19,7 @@ from lossbook.intervals import holm, paired_difference
 #: The studies whose stored runs decide the empirical claims.
 STUDIES = (
     "claims_anomaly",
+    "claims_boxes",
     "claims_binary",
     "claims_images",
     "claims_imbalance",

@@ -30,7 +30,7 @@ ANOMALIES = 0.05
 #: The share of normal validation rows above the threshold.
 FALSE_ALARMS = 0.05
 HIDDEN, EPOCHS, BATCH = 8, 40, 32
-SEEDS = range(12)
+SEEDS = range(20)
 
 NETWORKS = [(loss, rate) for loss in LOSSES for rate in RATES]
 

@@ -36,7 +36,7 @@ HIDDEN = {"linear": (), "hidden": (16,)}
 EPOCHS, BATCH = 20, 32
 #: Of the way from the share of the larger class to the best accuracy of the seed.
 TARGET = 0.95
-SEEDS = range(12)
+SEEDS = range(20)
 
 #: Every network of the stack: loss, penalty, strength, rate.
 NETWORKS = [

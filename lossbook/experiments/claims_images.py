@@ -27,7 +27,7 @@ HIDDEN, DIMENSIONS = 64, 16
 MARGIN, NEIGHBOURS, WARMTH, RIDGE = 0.2, 10, 0.1, 1e-3
 TRAINING, VALIDATION, TEST = 1500, 500, 1000
 STEPS, OF_EACH = 250, 4
-SEEDS = range(12)
+SEEDS = range(20)
 
 triplet = as_torch("triplet", margin=MARGIN, reduction="sum")
 

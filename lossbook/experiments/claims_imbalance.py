@@ -26,7 +26,7 @@ RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
 POSITIVE = 0.02
 HIDDEN, EPOCHS, BATCH = 16, 20, 64
 TRAINING, VALIDATION = 1000, 700
-SEEDS = range(12)
+SEEDS = range(20)
 
 NETWORKS = [(loss, rate) for loss in LOSSES for rate in RATES]
 

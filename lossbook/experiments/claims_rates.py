@@ -20,7 +20,7 @@ OPTIMISERS = {"gradient descent": SGD, "Adam": Adam}
 RATES = (0.001, 0.01, 0.1)
 BUDGETS = (5, 20)
 HIDDEN, BATCH = 16, 32
-SEEDS = range(12)
+SEEDS = range(20)
 
 
 def plan(done):

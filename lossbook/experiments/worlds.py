@@ -46,6 +46,7 @@ def standardised(features, training):
     return (features - known.mean(axis=0)) / np.where(spread > 0, spread, np.inf)
 
 
+@cache
 def _digits():
     with extra("data"):
         from sklearn import datasets
