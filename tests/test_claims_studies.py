@@ -1,0 +1,441 @@
+"""The studies behind chapter 17: shared training, data, plans, tuning, signs, and their trials."""
+
+import itertools
+import json
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lossbook import experiments
+from lossbook.experiments import (
+    claims,
+    claims_anomaly,
+    claims_binary,
+    claims_boxes,
+    claims_images,
+    claims_imbalance,
+    claims_regression,
+    stack,
+    study,
+    worlds,
+)
+from lossbook.experiments.trial import TOLERANCE, difference, trial_conditions
+from lossbook.optim import Adam
+
+MODULES = {name: import_module(f"lossbook.experiments.{name}") for name in claims.STUDIES}
+STORED = [name for name in claims.STUDIES if name in experiments.STUDIES]
+
+
+@pytest.fixture(autouse=True)
+def in_double():
+    with trial_conditions():
+        yield
+
+
+# Stacks -------------------------------------------------------------------------------------------
+
+
+def sequential(weights, place):
+    """The network at one place of a stack, as torch's own layers."""
+    layers = []
+    for layer in range(len(weights) // 2):
+        weight, bias = weights[f"weight{layer}"][place], weights[f"bias{layer}"][place]
+        linear = nn.Linear(*weight.shape)
+        linear.weight.data, linear.bias.data = weight.T.clone(), bias.clone()
+        layers += [linear, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+@pytest.mark.parametrize("sizes", [(5, 1), (5, 4, 3, 1)])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(None, torch.optim.SGD), (Adam(1.0), torch.optim.Adam)]
+)
+def test_a_stack_is_networks_that_are_trained_apart(sizes, ours, theirs):
+    rng = np.random.default_rng(0)
+    inputs = torch.from_numpy(rng.normal(size=(40, 5)))
+    labels = (inputs[:, 0] > 0).double()
+    names, rates = ["BCE", "BCE", "MSE", "hinge"], torch.tensor([0.01, 0.1, 0.3, 0.03])
+    l1, l2 = torch.tensor([0.0, 0.01, 0.0, 0.0]), torch.tensor([0.02, 0.0, 0.03, 0.0])
+    first = stack.stacked(stack.first_weights(sizes, seed=3), 4)
+    groups = stack.slices(names)
+
+    def loss(weights, batch):
+        scores = stack.outputs(weights, inputs[batch])[..., 0]
+        fitted = sum(stack.binary_loss(n, scores[s], labels[batch]) for n, s in groups.items())
+        return fitted + stack.penalty(weights, l1, l2)
+
+    trained = stack.train(first, rates, loss, stack.epochs(7, 40, 8, 3), ours)
+    fitted = {
+        "BCE": F.binary_cross_entropy_with_logits,
+        "MSE": lambda z, y: F.mse_loss(torch.sigmoid(z), y),
+        "hinge": lambda z, y: F.relu(1 - (2 * y - 1) * z).mean(),
+    }
+    for place, name in enumerate(names):
+        network = sequential(first, place)
+        optimiser = theirs(network.parameters(), lr=rates[place].item())
+        for batch in stack.epochs(7, 40, 8, 3):
+            optimiser.zero_grad()
+            value = fitted[name](network(inputs[batch])[:, 0], labels[batch])
+            for layer in network[::2]:
+                value = value + l1[place] * layer.weight.abs().sum()
+                value = value + l2[place] * layer.weight.square().sum()
+            value.backward()
+            optimiser.step()
+        answers = stack.outputs(trained, inputs)[place]
+        torch.testing.assert_close(answers, network(inputs).detach(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["CE", "MSE", "BCE"])
+def test_a_loss_of_several_classes_is_that_of_plain_torch(name):
+    rng = np.random.default_rng(0)
+    logits, ids = torch.from_numpy(rng.normal(size=(3, 8, 4))), torch.tensor([0, 1, 2, 3] * 2)
+    hot = F.one_hot(ids, 4).double()
+    plain = {
+        "CE": lambda z: F.cross_entropy(z, ids),
+        "MSE": lambda z: (torch.softmax(z, 1) - hot).square().sum(1).mean(),
+        "BCE": lambda z: F.binary_cross_entropy_with_logits(z, hot, reduction="none").sum(1).mean(),
+    }[name]
+    found = stack.multiclass_loss(name, logits, ids)
+    torch.testing.assert_close(found, sum(map(plain, logits)))
+
+
+def test_a_network_that_diverges_leaves_the_others_alone():
+    inputs = torch.ones(4, 2)
+    weights = stack.stacked(stack.first_weights((2, 1), seed=0), 2)
+
+    def loss(weights, batch):
+        return stack.outputs(weights, inputs[batch]).square().sum((1, 2)).sum()
+
+    batches = [np.arange(4)] * 600
+    trained = stack.train(weights, torch.tensor([10.0, 0.01]), loss, batches)
+    assert not torch.isfinite(trained["weight0"][0]).any()
+    assert stack.outputs(trained, inputs)[1].abs().max() < 1e-9
+
+
+def test_the_batches_of_an_epoch_are_its_rows_and_depend_on_the_seed_alone():
+    one, other = list(stack.epochs(1, 50, 16, 2)), list(stack.epochs(2, 50, 16, 2))
+    assert [len(batch) for batch in one] == [17, 17, 16] * 2
+    assert sorted(np.concatenate(one[:3])) == list(range(50))
+    assert (one[0] != one[3]).any()
+    assert (one[0] != other[0]).any()
+    assert all(map(np.array_equal, one, stack.epochs(1, 50, 16, 2)))
+
+
+# Data ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", list(worlds.BINARY | worlds.MULTICLASS | worlds.TEXTS))
+def test_parts_share_no_row_and_every_class_keeps_its_share(data):
+    features, labels = (worlds.BINARY | worlds.MULTICLASS | worlds.TEXTS)[data]()
+    assert len(features) == len(labels)
+    assert set(labels) == set(range(labels.max() + 1))
+    found = worlds.parts(3, labels)
+    assert sorted(np.concatenate(found)) == list(range(len(labels)))
+    shares = [np.bincount(labels[part], minlength=labels.max() + 1) / len(part) for part in found]
+    np.testing.assert_allclose(shares, shares[0][None].repeat(3, axis=0), atol=0.02)
+    again, other = worlds.parts(3, labels), worlds.parts(4, labels)
+    assert all(map(np.array_equal, found, again))
+    assert not np.array_equal(found[2], other[2])
+
+
+def test_a_constant_feature_stays_0_and_the_others_are_standardised_on_the_training_rows():
+    rng = np.random.default_rng(0)
+    features = np.column_stack([rng.normal(3, 2, 50), np.full(50, 7.0)])
+    scaled = worlds.standardised(features, np.arange(30))
+    assert not scaled[:, 1].any()
+    assert scaled[:30, 0].mean() == pytest.approx(0, abs=1e-12)
+    assert scaled[:30, 0].std() == pytest.approx(1)
+
+
+def test_a_composite_shows_both_its_digits():
+    source = np.arange(20.0)[:, None].repeat(3, axis=1), np.arange(20) % 5
+    images, pairs = worlds.composites(source, [1, 3, 4], 200, np.random.default_rng(0))
+    first, second = images[:, 0] % 5, images[:, -1] % 5
+    np.testing.assert_array_equal(np.array([1, 3, 4])[pairs // 3], first)
+    np.testing.assert_array_equal(np.array([1, 3, 4])[pairs % 3], second)
+    assert set(pairs) == set(range(9))
+
+
+def test_no_digit_is_in_two_parts_of_the_composites(monkeypatch):
+    numbered = np.arange(500.0)[:, None], np.arange(500) % 5
+    monkeypatch.setitem(claims_images.COMPOSITES, "made", (lambda: numbered, range(5)))
+    drawn = claims_images.draw("made", 0, (300, 100, 100))
+    seen = [set(images.ravel()) for images, _ in drawn]
+    assert all(one.isdisjoint(other) for one, other in itertools.combinations(seen, 2))
+
+
+def test_one_row_in_ten_is_spoilt_and_the_same_rows_in_every_way():
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.normal(size=(50, 3)), rng.normal(size=50)
+    moved = {}
+    for way in claims_regression.WAYS:
+        made = claims_regression.spoil(inputs, targets, way, np.random.default_rng(1))
+        moved[way] = made[0] - inputs, made[1] - targets
+    assert not moved["clean"][0].any()
+    assert not moved["clean"][1].any()
+    bad = np.flatnonzero(moved["outliers"][1])
+    assert len(bad) == 5
+    np.testing.assert_allclose(moved["outliers"][1][bad], 10)
+    assert not moved["outliers"][0].any()
+    np.testing.assert_array_equal(np.flatnonzero(moved["leverage"][1]), bad)
+    np.testing.assert_allclose(moved["leverage"][0][bad, 0], 30)
+    assert not moved["leverage"][0][:, 1:].any()
+
+
+def test_one_row_in_fifty_is_positive():
+    for make in claims_imbalance.DATA.values():
+        features, labels = claims_imbalance.thinned(*make(), np.random.default_rng(0))
+        assert labels.mean() == pytest.approx(0.02, abs=5e-4)
+        assert len(features) == len(labels)
+
+
+def test_the_autoencoder_sees_no_anomaly_and_the_parts_share_no_row():
+    for make in claims_anomaly.DATA.values():
+        _, odd = make()
+        training, half, validation, test = claims_anomaly.split(1, odd)
+        rows = np.concatenate([training, validation, test])
+        assert len(set(rows)) == len(rows)
+        assert not odd[training[:half]].any()
+        assert odd[training[half:]].all()
+        assert odd[training].mean() == pytest.approx(0.05, abs=0.01)
+        assert 0.4 < odd[validation].mean() <= 0.5
+        assert 0.4 < odd[test].mean() <= 0.5
+
+
+def test_a_made_box_is_where_the_image_is_bright():
+    images, boxes = claims_boxes.draw("large", 20, np.random.default_rng(0))
+    for image, (x1, y1, x2, y2) in zip(
+        images.reshape(-1, 12, 12), np.round(boxes * 12).astype(int), strict=True
+    ):
+        inside = np.zeros((12, 12), bool)
+        inside[y1:y2, x1:x2] = True
+        assert image[inside].mean() > 0.7
+        assert image[~inside].mean() < 0.2
+
+
+def test_the_negative_is_semi_hard():
+    """Against the loop: the nearest of another class beyond the positive, or the farthest."""
+    rng = np.random.default_rng(0)
+    at = F.normalize(torch.from_numpy(rng.normal(size=(2, 12, 3))), dim=2)
+    ids = torch.arange(3).repeat_interleave(4)
+    total = 0.0
+    for points in at:
+        for i, anchor in enumerate(points):
+            positive = points[i // 4 * 4 + (i + 1) % 4]
+            near = (anchor - positive).square().sum()
+            others = (points[ids != ids[i]] - anchor).square().sum(1)
+            beyond = others[others > near]
+            far = beyond.min() if len(beyond) else others.max()
+            total += F.relu(near - far + claims_images.MARGIN) / len(points)
+    torch.testing.assert_close(claims_images.triplet_loss(at, ids), total)
+
+
+def test_the_neighbours_and_the_probe_tell_clouds_apart():
+    rng = np.random.default_rng(0)
+    ids = np.arange(90) % 3
+    known = np.eye(3)[ids] + rng.normal(scale=0.1, size=(90, 3))
+    for read in (claims_images.by_neighbours, claims_images.by_probe):
+        scores = read(known, ids, np.eye(3)[[2, 0, 1]], 3)
+        assert scores.argmax(axis=1).tolist() == [2, 0, 1]
+
+
+# Plans, tuning and signs --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_plan_has_twenty_seeds_and_at_least_three_data_sets(name):
+    planned = MODULES[name].plan([])
+    assert len({json.dumps(s) for s in planned}) == len(planned)
+    assert {s["seed"] for s in planned} == set(range(20))
+    data = {s.get("data", s.get("world")) for s in planned}
+    assert len(data) >= 3
+    # Every seed has every context.
+    assert len(planned) % (20 * len(data)) == 0
+
+
+@pytest.mark.parametrize("name", ["claims_binary", "claims_multiclass", "claims_imbalance"])
+def test_what_is_chosen_does_not_depend_on_the_test_rows(name, monkeypatch):
+    module = MODULES[name]
+    settings = module.plan([])[0]
+    labels = np.arange(150) % 2
+    features = np.random.default_rng(0).normal(size=(150, 4)) + labels[:, None]
+    fixed = worlds.parts(0, labels)
+    monkeypatch.setattr(module, "parts", lambda *_: fixed)
+    if name == "claims_imbalance":
+        monkeypatch.setattr(module, "thinned", lambda features, labels, _: (features, labels))
+    other = labels.copy()
+    other[fixed[2]] = 1 - other[fixed[2]]
+    found = [module.fit(settings, features, each, count=1)[1] for each in (labels, other)]
+    one, two = (each.get("chosen", each) for each in found)
+    for arm in one:
+        for key in ("rate", "validation", "strength"):
+            assert one[arm].get(key) == two[arm].get(key)
+    assert one != two
+
+
+def test_the_best_by_validation_is_shown_the_test_rows():
+    places = claims_binary.NETWORKS
+    weights = {
+        "weight0": torch.zeros(len(places), 1, 1),
+        "bias0": torch.linspace(-1, 1, len(places))[:, None],
+    }
+    validated = np.zeros(len(places))
+    best = places.index(("BCE", "L2", 1e-3, 0.3))
+    validated[best] = 1.0
+    inputs, labels = torch.zeros(4, 1), np.array([0, 0, 0, 1])
+    found = claims_binary.chosen(weights, validated, inputs, labels)
+    assert found["BCE L2"]["strength"] == 1e-3
+    assert found["BCE L2"]["rate"] == 0.3
+    says_one = weights["bias0"][best].item() > 0
+    assert found["BCE L2"]["accuracy"] == (0.25 if says_one else 0.75)
+
+
+def test_epochs_are_counted_to_a_target_that_the_losses_share():
+    places = claims_binary.NETWORKS
+    history = np.full((4, len(places)), 0.5)
+    quick, slow = places.index(("BCE", "none", 0.0, 0.3)), places.index(("MSE", "none", 0.0, 1.0))
+    history[1:, quick], history[3:, slow] = 1.0, 0.98
+    found = claims_binary.epochs_to_target(history, np.array([0, 1]))
+    assert found["BCE"]["0.3"] == 2
+    assert found["MSE"]["1.0"] == 4
+    assert found["MSE"]["0.3"] is None
+
+
+def test_the_quickest_rate_is_chosen_on_the_other_seeds():
+    counts = [
+        {"a": {"1": 5, "2": 9}, "b": {"1": None, "2": 3}},
+        {"a": {"1": 6, "2": 1}, "b": {"1": 2, "2": 4}},
+        {"a": {"1": 7, "2": 8}, "b": {"1": 8, "2": 4}},
+    ]
+    fixed, own = claims_binary.speeds(counts, "a", "b", (1, 2), 1, 10)
+    assert fixed[0] == "fixed rate"
+    assert [each.tolist() for each in fixed[1:]] == [[5, 6, 7], [11, 2, 8]]
+    # Without seed 0 the sums of a are 13 and 9; without 1, 12 and 17; without 2, 11 and 10.
+    assert own[0] == "own rate"
+    assert own[1].tolist() == [9, 6, 8]
+    assert own[2].tolist() == [3, 4, 4]
+
+
+def improved(results, arm):
+    """A copy of results in which every number of this arm is larger by 1."""
+    return results | {arm: {key: number + 1 for key, number in results[arm].items()}}
+
+
+@pytest.mark.parametrize(
+    ("name", "arm", "above", "below"),
+    [
+        ("claims_binary", "BCE none", ["T3"], ["hinge-better"]),
+        ("claims_binary", "BCE L2", ["T7"], []),
+        ("claims_binary", "hinge none", ["hinge-better"], []),
+        ("claims_multiclass", "CE", ["T6", "bce-multiclass"], []),
+        ("claims_images", "CE", ["T5"], []),
+        ("claims_imbalance", "BCE", ["ce-imbalance"], []),
+        ("claims_anomaly", "BCE", ["T10"], []),
+        ("claims_boxes", "MSE", ["mse-boxes"], []),
+    ],
+)
+def test_a_difference_is_above_0_where_the_claim_is_right(name, arm, above, below):
+    module = MODULES[name]
+    equal = {"accuracy": 0.5, "f1": 0.5, "top-1": 0.5, "top-5": 0.5, "overlap": 0.5}
+    equal |= {"average_precision": 0.5, "recall": 0.5, "area": 0.5, "true_positive_rate": 0.5}
+    arms = {
+        "claims_binary": ["BCE none", "MSE none", "BCE L2", "MSE L1", "hinge none"],
+        "claims_multiclass": ["CE", "MSE", "BCE"],
+        "claims_images": ["CE", "triplet, neighbours", "triplet, probe"],
+        "claims_imbalance": ["MSE", "BCE", "weighted BCE"],
+        "claims_anomaly": ["MSE", "BCE"],
+        "claims_boxes": ["MSE", "MAE", "Huber", "GIoU"],
+    }[name]
+    results = improved(dict.fromkeys(arms, equal), arm)
+    if name in ("claims_binary", "claims_multiclass"):
+        rates = {str(rate): 5 for rate in module.RATES}
+        results = {"chosen": results, "epochs": dict.fromkeys(module.LOSSES, rates)}
+    runs = [{"settings": settings, "results": results} for settings in module.plan([])]
+    found = module.differences(runs)
+    for claim, contexts in found.items():
+        sign = 1 if claim in above else -1 if claim in below else 0
+        for context, gaps in contexts.items():
+            assert len(context) == len(claims.CLAIMS[claim].factors)
+            assert gaps == pytest.approx([float(sign)] * 20)
+    assert set(above) | set(below) <= set(found)
+
+
+def test_the_differences_of_rates_and_of_robust_losses():
+    module = MODULES["claims_rates"]
+    scores = {"0.001": 0.5, "0.01": 0.75, "0.1": 0.875}
+    results = dict.fromkeys(module.OPTIMISERS, dict.fromkeys(map(str, module.BUDGETS), scores))
+    found = module.differences([{"settings": s, "results": results} for s in module.plan([])])["T4"]
+    assert len(found) == 4 * 2 * 2 * 2
+    for context, gaps in found.items():
+        assert gaps == [0.25 if context[-1] == "against 0.001" else -0.125] * 20
+
+    errors = {"MSE": 4.0, "MAE": 2.0, "Huber": 1.0}
+    epochs = {"MSE": 9, "MAE": 8, "Huber": 5}
+    results = {
+        "chosen": {loss: {"error": error} for loss, error in errors.items()},
+        "epochs": {
+            loss: {str(rate): n for rate in claims_regression.RATES} for loss, n in epochs.items()
+        },
+    }
+    planned = claims_regression.plan([])
+    found = claims_regression.differences([{"settings": s, "results": results} for s in planned])
+    expected = {"mse-outliers": 0, "huber-precise": np.log(2), "huber-faster": 3}
+    for claim, contexts in found.items():
+        for context, gaps in contexts.items():
+            assert len(context) == len(claims.CLAIMS[claim].factors)
+            wanted = expected.get(claim, np.log(2 if context[-1].startswith("MAE") else 4))
+            assert gaps == pytest.approx([wanted] * 20, abs=1e-12)
+
+
+@pytest.mark.parametrize(("name", "slow"), [("claims_binary", "MSE"), ("claims_multiclass", "CE")])
+def test_the_epochs_of_the_slower_loss_come_first(name, slow):
+    module = MODULES[name]
+    scores = {"accuracy": 0.5, "f1": 0.5}
+    arms = ["BCE none", "MSE none", "BCE L2", "MSE L1", "hinge none", "CE", "BCE"]
+    counts = {
+        loss: {str(rate): 9 if loss == slow else 5 for rate in module.RATES}
+        for loss in module.LOSSES
+    }
+    results = {"chosen": dict.fromkeys(arms, scores), "epochs": counts}
+    found = module.differences([{"settings": s, "results": results} for s in module.plan([])])
+    assert all(gaps.tolist() == [4.0] * 20 for gaps in found["T9"].values())
+    assert {context[-1] for context in found["T9"]} == {"fixed rate", "own rate"}
+
+
+# What the trials notice ---------------------------------------------------------------------------
+
+FAULTS = {
+    "another rate": lambda patch, module: patch.setattr(
+        module,
+        "train",
+        lambda weights, rates, *rest, **named: stack.train(weights, 1.001 * rates, *rest, **named),
+    ),
+    "other batches": lambda patch, module: patch.setattr(
+        *(
+            (
+                module,
+                "batches",
+                lambda seed, ids, steps: claims_images_batches(seed + 1, ids, steps),
+            )
+            if module is claims_images
+            else (module, "epochs", lambda seed, *rest: stack.epochs(seed + 1, *rest))
+        )
+    ),
+    "other first weights": lambda patch, module: patch.setattr(
+        module, "first_weights", lambda sizes, seed: stack.first_weights(sizes, seed + 1)
+    ),
+}
+claims_images_batches = claims_images.batches
+
+
+@pytest.mark.parametrize("name", STORED)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_trial_notices_a_fault(name, fault, monkeypatch):
+    with monkeypatch.context() as patch:
+        FAULTS[fault](patch, MODULES[name])
+        made = study.make_trial(name)
+    assert difference(experiments.load(name)["trial"], made) > 100 * TOLERANCE
