@@ -36,7 +36,6 @@ VERDICTS = (
     "depends on",
     "inconclusive",
     "not testable as printed",
-    "argued",
     "not yet run",
 )
 #: The four sources, as the chapter names them.

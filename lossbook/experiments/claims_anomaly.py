@@ -4,7 +4,7 @@ Three data sets of inputs between 0 and 1, in each of which one class is normal.
 reading an autoencoder is trained on normal rows to give back its inputs, and a row is the more
 anomalous the worse its own loss. In the second a classifier is trained on normal rows and a few
 anomalies, one in twenty. Within a seed the losses share the split, the first weights and the
-batches; each is trained by Adam at the same five rates, and the seed takes the rate with the best
+batches; each is trained by Adam at the same six rates, and the seed takes the rate with the best
 area under the ROC curve on its validation rows. The threshold is the score that one normal
 validation row in twenty exceeds, and test rows are then called anomalous or not.
 """
@@ -23,7 +23,7 @@ from lossbook.optim import Adam
 from lossbook.torch import as_torch
 
 LOSSES = ("MSE", "BCE")
-RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
+RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 READINGS = ("autoencoder", "classifier")
 #: The share of anomalies among the rows that train the classifier.
 ANOMALIES = 0.05
