@@ -12,6 +12,14 @@ from lossbook.extras import extra
 with extra("experiments"):
     from lossbook.experiments.study import is_current, load
 
-STUDIES = ("blur", "cnn_mnist", "embedding", "memorisation", "segmentation", "two_losses")
+STUDIES = (
+    "blur",
+    "claims_binary",
+    "cnn_mnist",
+    "embedding",
+    "memorisation",
+    "segmentation",
+    "two_losses",
+)
 
 __all__ = ["STUDIES", "is_current", "load"]
