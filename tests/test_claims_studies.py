@@ -320,6 +320,13 @@ def test_the_quickest_rate_is_chosen_on_the_other_seeds():
     assert own[2].tolist() == [3, 4, 4]
 
 
+def test_a_rate_at_which_no_run_gets_there_is_left_out():
+    counts = [{"a": {"1": None, "2": 3}, "b": {"1": None, "2": None}}] * 3
+    found = list(claims_binary.speeds(counts, "a", "b", (1, 2), 1, 10))
+    assert [how for how, *_ in found] == ["own rate"]
+    assert [each.tolist() for each in found[0][1:]] == [[3, 3, 3], [11, 11, 11]]
+
+
 def improved(results, arm):
     """A copy of results in which every number of this arm is larger by 1."""
     return results | {arm: {key: number + 1 for key, number in results[arm].items()}}

@@ -177,19 +177,22 @@ def speeds(counts, first, second, rates, fixed, last):
 
     `counts` holds for each seed, loss and rate the epochs, or None for a run that did not get
     there in `last` epochs; such a run counts as last + 1, which is too few. The quickest rate of a
-    seed is the one with the smallest mean over the other seeds.
+    seed is the one with the smallest mean over the other seeds. Where neither loss gets there in
+    any seed, nothing can be said, and the way of choosing the rate is left out.
     """
     tables = [
         np.array([[of_seed[loss][str(rate)] or last + 1 for rate in rates] for of_seed in counts])
         for loss in (first, second)
     ]
-    yield "fixed rate", *(table[:, rates.index(fixed)].astype(float) for table in tables)
     others = [(table.sum(axis=0) - table).argmin(axis=1) for table in tables]
     seeds = np.arange(len(counts))
-    yield (
-        "own rate",
-        *(table[seeds, at].astype(float) for table, at in zip(tables, others, strict=True)),
-    )
+    for how, places in (
+        ("fixed rate", [np.full(len(counts), rates.index(fixed))] * 2),
+        ("own rate", others),
+    ):
+        both = [table[seeds, at] for table, at in zip(tables, places, strict=True)]
+        if np.min(both) <= last:
+            yield how, *(each.astype(float) for each in both)
 
 
 def trial():
