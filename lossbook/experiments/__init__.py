@@ -15,6 +15,7 @@ with extra("experiments"):
 STUDIES = (
     "blur",
     "claims_binary",
+    "claims_imbalance",
     "claims_rates",
     "claims_regression",
     "cnn_mnist",
