@@ -211,9 +211,11 @@ def summary(weights):
     """Of every network of a stack two numbers for each array, which any change of it changes."""
     rng = np.random.default_rng(0)
     found = {}
-    for name, w in weights.items():
-        flat = w.detach().to(torch.float64).numpy().reshape(len(w), -1)
-        found[name] = np.stack(
-            [np.linalg.norm(flat, axis=1), flat @ rng.normal(size=flat.shape[1])]
-        )
+    # A network that diverged may have a norm beyond the range of numbers.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for name, w in weights.items():
+            flat = w.detach().to(torch.float64).numpy().reshape(len(w), -1)
+            found[name] = np.stack(
+                [np.linalg.norm(flat, axis=1), flat @ rng.normal(size=flat.shape[1])]
+            )
     return {name: table.tolist() for name, table in found.items()}
