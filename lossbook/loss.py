@@ -10,8 +10,12 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
+
+import numpy as np
 
 from lossbook.blocks import reduced_in_blocks
 from lossbook.checks import silent
@@ -234,8 +238,9 @@ def register(function, gradient, joint=None, *, card):
     TypeError
         If a function is not declared, or the card is no card.
     ValueError
-        If the name is that of a loss of the book, or the functions and the card do not agree on
-        names or hyperparameters.
+        If the name is that of a loss of the book, or the functions and the card do not agree: on
+        names or hyperparameters, or on a value or a gradient at a few drawn inputs, with the
+        default hyperparameters and with those times 0.7 where they may be that.
 
     Examples
     --------
@@ -261,5 +266,51 @@ def register(function, gradient, joint=None, *, card):
     if tuple(card.symbolic.hyperparameters) != named:
         on_card = tuple(card.symbolic.hyperparameters)
         raise ValueError(f"card must have the hyperparameters {named} of {name}, got {on_card}")
+    for options in (loss.hyperparameters, _moved(loss)):
+        _refuse_disagreement(loss, card, options)
     LOSSES[name], CARDS[name] = loss, card
     return loss
+
+
+def _moved(loss):
+    """The hyperparameters of a loss, those that are numbers times 0.7 where they may be that.
+
+    A default may hide a mistake, as the level 1/2 does in a formula with its two sides exchanged.
+    """
+    options = dict(loss.hyperparameters)
+    for name, default in options.items():
+        if isinstance(default, Real):
+            with suppress(TypeError, ValueError):
+                options[name] = loss.function.numbers[name].checked(name, 0.7 * default)
+    return options
+
+
+@silent
+def _refuse_disagreement(loss, card, options):
+    """Raise a ``ValueError`` if a function and the card's formula differ at drawn inputs."""
+    rng = np.random.default_rng(0)
+    inputs = tuple(space.draw(rng, (5,), 4) for space in loss.function.spaces)
+    for form, function in (("value", loss.function), ("gradient", loss.gradient)):
+        computed, stated = (
+            result if isinstance(result, tuple) else (result,)
+            for result in (
+                function(*inputs, **options),
+                card.symbolic.lambdify(form, **options)(*inputs),
+            )
+        )
+        got, wanted = (
+            ", ".join(str(np.shape(one)) for one in results) for results in (computed, stated)
+        )
+        if got != wanted:
+            raise ValueError(
+                f"{function.__name__} must have the shape of the card's {form}, {wanted}, got {got}"
+            )
+        for one, other in zip(computed, stated, strict=True):
+            scale = np.max(np.abs(other), initial=0.0)
+            agree = np.abs(one - other) <= 1e-6 * scale  # not so for a NaN
+            if not np.all(agree):
+                worst = np.unravel_index(np.argmin(agree), np.shape(one))
+                raise ValueError(
+                    f"{function.__name__} must be the {form} on the card, which is "
+                    f"{other[worst]:.6g} at an example input, got {one[worst]:.6g}"
+                )

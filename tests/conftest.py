@@ -29,9 +29,10 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """What takes longest begins first: the site, the notebooks from the last to the first, RUNS.
+    """The notebooks come first, from the last to the first: their runs are what pages are made of.
 
-    One file alone waits for the book to be built. The others of the site come when it is.
+    Then what takes long: one file of the site, which has the book built, and RUNS meanwhile. The
+    other files of the site find it built.
     """
     tests = [item for item in items if item.path.suffix != ".ipynb"]
     site = [item for item in tests if item.path.parent.name == "site"]
@@ -44,4 +45,4 @@ def pytest_collection_modifyitems(items):
             files.setdefault(item.path, []).append(item)
     notebooks = [cell for path in sorted(files, reverse=True) for cell in files[path]]
     site = [item for item in site if item not in builds]
-    items[:] = [*builds, *notebooks, *site, *runs, *rest]
+    items[:] = [*notebooks, *builds, *runs, *site, *rest]

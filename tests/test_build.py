@@ -339,6 +339,43 @@ def test_side_by_side_and_one_by_one_give_the_same_outputs(tmp_path, monkeypatch
     assert outputs[0][0][0][0]["text"] == "1\n"
 
 
+def test_pages_are_made_from_the_runs_that_were_tested(tmp_path):
+    """A notebook of which each cell has passed is not run again; any other one is."""
+    shown = (
+        "import os, sys\nprint('out')",
+        "print('err', file=sys.stderr)",
+        "os.environ['LOSSBOOK_NARROW_TOO'], os.environ['OMP_NUM_THREADS']",
+        "from IPython.display import Markdown, display\ndisplay(Markdown('*a*'))",
+    )
+    chapters = {name: chapter(*shown) for name in ("sound", "partly")}
+    chapters["wrong"] = chapter("print(1 + 1)")
+    for notebook in chapters.values():
+        execution.execute(notebook, tmp_path)
+    chapters["wrong"].cells[1].outputs[0].text = "3\n"
+    book = small_book(tmp_path, chapters)
+    shutil.copy(ROOT / "book" / "conftest.py", book / "book")
+    settings = ("--nbval", "--nbval-current-env", "-p", "no:cacheprovider")
+    files = ("book/sound.ipynb", "book/wrong.ipynb", "book/partly.ipynb::Cell 0")
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", *settings, *files],
+        cwd=book,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 failed, 5 passed" in tested.stdout, tested.stdout
+
+    ran = start(book, "notebooks.py")
+    assert ran.returncode == 0, ran.stderr
+    assert chapters_run(ran) == {"wrong", "partly"}
+    sound, partly = (
+        nbformat.read(book / "_build" / "executed" / "book" / f"{name}.ipynb", as_version=4)
+        for name in ("sound", "partly")
+    )
+    assert [cell.outputs for cell in sound.cells[1:]] == [cell.outputs for cell in partly.cells[1:]]
+    assert [cell.execution_count for cell in sound.cells[1:]] == [1, 2, 3, 4]
+
+
 def test_the_digest_of_inputs_notices_contents_and_names(tmp_path):
 
     source = tmp_path / "lossbook" / "losses.py"

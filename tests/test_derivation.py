@@ -542,6 +542,19 @@ def test_a_line_is_held_to_an_expression_of_the_same_names():
         bound.compare(2, R, "a residual")
 
 
+def test_a_line_held_to_itself_is_not_tried_at_any_size(monkeypatch):
+    from lossbook.derivation import lines
+
+    n, w = sp.Symbol("n", integer=True, positive=True), sp.IndexedBase("w", real=True)
+    total = Sum(Abs(w[k]), (k, 1, n))
+    derivation = Derivation(1 + total, "definition")
+    with monkeypatch.context() as patched:
+        patched.delattr(lines.Trial, "run")
+        assert derivation.compare("first", total + 1, "itself") == "proved for every n"
+    with pytest.raises(DerivationError, match="line 1 is not one less"):
+        derivation.compare("first", total, "one less")
+
+
 @pytest.mark.parametrize(
     ("line", "symbol", "solution", "message"),
     [

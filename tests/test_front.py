@@ -35,10 +35,10 @@ LEAST_QUESTIONS = 12
 LEAST_FIGURES = 2
 # Upper case where the field writes it so: people's names and abbreviations.
 NAMES = re.compile(
-    "AdamW|Adam|AUC|BCE|Bernoulli|Bonferroni.s|Brier|CosFace|Crammer|Dice|ELBO|F1|Hessian|Huber"
-    "|InfoNCE|IoU|Jaccard|Jacobian|Jensen|KL|Kantorovich|Kullback|L1|L2|LINEX|Laplace|Leibler"
-    "|Lipschitz|MAP|MSE|NLL|Platt|Poisson|RMSE|RSS|Rubinstein|SGD|Shannon|Singer|Tversky|VJP"
-    "|Wasserstein|Watkins|Weston"
+    "AdamW|Adam|AMSGrad|AUC|BCE|Bernoulli|Bonferroni.s|Brier|CosFace|Crammer|Dice|ELBO|F1|Hessian"
+    "|Huber|InfoNCE|IoU|Jaccard|Jacobian|Jensen|KL|Kantorovich|Kullback|L1|L2|LINEX|Laplace|Leibler"
+    "|Lipschitz|MAP|MSE|NLL|Nesterov|Platt|Poisson|RMSE|RMSProp|RSS|Rubinstein|SGD|Shannon|Singer"
+    "|Tversky|VJP|Wasserstein|Watkins|Weston"
 )
 
 

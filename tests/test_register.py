@@ -13,6 +13,7 @@ from lossbook.declaration import takes
 from lossbook.derivation import Derivation
 from lossbook.display import loss_card
 from lossbook.gradcheck import check_gradient
+from lossbook.loss import Loss, _moved, _refuse_disagreement
 from lossbook.spaces import POSITIVE, REAL
 from lossbook.torch import as_torch
 
@@ -77,13 +78,87 @@ def test_a_registered_loss_is_found_wherever_losses_are():
     assert loss_card("quartic").text.startswith("**Quartic error**: `quartic(prediction, target")
 
 
-def test_a_wrong_gradient_is_found_by_the_check():
-    @takes(REAL, REAL, scale=POSITIVE)
-    def quartic_grad(prediction, target, /, *, scale=1.0):
-        return (prediction - target) ** 3 / scale / 2
+def wrong(function):
+    """Declared as the quartic's functions are, under their names."""
+    name = function.__name__.removeprefix("half_").removeprefix("not_")
+    function.__name__ = name
+    return takes(REAL, REAL, scale=POSITIVE)(function)
 
+
+@wrong
+def half_quartic_grad(prediction, target, /, *, scale=1.0):
+    return (prediction - target) ** 3 / scale / 2
+
+
+@wrong
+def not_quartic_grad(prediction, target, /, *, scale=1.0):
+    return np.full(prediction.shape, np.nan)
+
+
+@wrong
+def half_quartic(prediction, target, /, *, scale=1.0):
+    return (prediction - target) ** 4 / 8 / scale
+
+
+@wrong
+def not_quartic(prediction, target, /, *, scale=1.0):
+    return np.mean((prediction - target) ** 4 / 4 / scale)
+
+
+def test_a_wrong_gradient_is_found_by_the_check():
     register(quartic, quartic_grad, card=CARD)
-    assert not check_gradient("quartic").passed
+    assert not check_gradient(Loss(quartic, half_quartic_grad)).passed
+
+
+def stating(**changed):
+    return dataclasses.replace(CARD, symbolic=dataclasses.replace(CARD.symbolic, **changed))
+
+
+@pytest.mark.parametrize(
+    ("function", "gradient", "card", "says"),
+    [
+        (half_quartic, quartic_grad, CARD, "quartic must be the value on the card"),
+        (
+            not_quartic,
+            quartic_grad,
+            CARD,
+            r"quartic must have the shape .* value, \(5,\), got \(\)",
+        ),
+        (quartic, half_quartic_grad, CARD, "quartic_grad must be the gradient on the card"),
+        (quartic, not_quartic_grad, CARD, "quartic_grad must be the gradient on the card.* nan"),
+        (quartic, quartic_grad, stating(stated_value=(p - t) ** 4 / c), "value on the card"),
+        (quartic, quartic_grad, stating(stated_gradient=(t - p) ** 3 / c), "gradient on the card"),
+        # Wrong at another scale than the default.
+        (quartic, quartic_grad, stating(stated_value=(p - t) ** 4 * c / 4), "value on the card"),
+    ],
+)
+def test_a_card_that_says_something_else_is_refused(function, gradient, card, says):
+    with pytest.raises(ValueError, match=says):
+        register(function, gradient, card=card)
+    assert "quartic" not in LOSSES
+
+
+def test_a_default_that_is_a_whole_number_hides_no_mistake():
+    @takes(REAL, REAL, scale=POSITIVE)
+    def quartic(prediction, target, /, *, scale=1):
+        return (prediction - target) ** 4 / 4 / scale
+
+    @takes(REAL, REAL, scale=POSITIVE)
+    def quartic_grad(prediction, target, /, *, scale=1):
+        return (prediction - target) ** 3 / scale
+
+    with pytest.raises(ValueError, match="quartic must be the value on the card"):
+        register(quartic, quartic_grad, card=stating(stated_value=(p - t) ** 4 * c / 4))
+    assert register(quartic, quartic_grad, card=CARD).name == "quartic"
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_no_loss_of_the_book_would_be_refused(name):
+    if name in ("wasserstein_1d", "contrastive", "triplet"):
+        pytest.skip("the formula takes seconds to compile, and the tests of the cards compare it")
+    loss = LOSSES[name]
+    for options in (loss.hyperparameters, _moved(loss)):
+        _refuse_disagreement(loss, loss.card, options)
 
 
 def test_the_last_one_counts():

@@ -43,7 +43,8 @@ results = {}
 with assembled() as team:
     for dtype in (torch.float64, torch.float32):
         torch.set_default_dtype(dtype)
-        for name in TRAINABLE:
+        # In single precision a few: what it adds is rounding.
+        for name in TRAINABLE if dtype == torch.float64 else TRAINABLE[-3:]:
             for kind, weights in given.items():
                 kept = []
                 settings = Settings(name, "sgd", epochs=1, batch_size=50, lr=1e-3)
@@ -93,7 +94,7 @@ def programs(tmp_path_factory):
 def test_a_team_has_the_losses_and_gradients_of_one_process(processes, programs):
     alone, team = programs[None], programs[processes]
     assert alone.keys() == team.keys()
-    assert len(alone) == 3 * 3 * 2 * len(TRAINABLE)
+    assert len(alone) == 3 * 3 * (len(TRAINABLE) + 3)
     for key, expected in alone.items():
         error = np.abs(team[key] - expected).max()
         if "float64" in key:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import light  # noqa: F401
 import nbformat
 from filelock import FileLock
 from inputs import ROOT
@@ -114,13 +115,18 @@ def run(path: Path) -> None:
         say(f"{name}: failed")
         raise ChapterError(f"{path.relative_to(ROOT)}, {error}") from error
     seconds = time.monotonic() - started
+    store(path, notebook, before, seconds)
+    say(f"{name}: {seconds:.0f} s")
+
+
+def store(path: Path, notebook: NotebookNode, before: str, seconds: float) -> None:
+    """Keep `notebook`, which was run, as that at `path`; `before` is its key before the run."""
     notebook.metadata["lossbook"] = {"key": before, "seconds": round(seconds, 1)}
     file = stored_path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".part")
+    unfinished = file.with_suffix(f".{os.getpid()}.part")
     unfinished.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
     unfinished.replace(file)
-    say(f"{name}: {seconds:.0f} s")
 
 
 def bring_up_to_date(paths: Iterable[Path]) -> bool:

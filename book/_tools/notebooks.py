@@ -20,6 +20,7 @@ import re
 import sys
 from pathlib import Path
 
+import light  # noqa: F401
 import nbformat
 from execution import alone, book_notebooks, bring_up_to_date, stored, with_outputs
 from nbformat import NotebookNode

@@ -6,12 +6,9 @@ It does what `jupyter-book build . -W --keep-going -n` does, in half the time.
 import gc
 import sys
 
-# jsonschema would compile the grammars of all kinds of URIs, which takes seconds; no setting is
-# checked by one.
-sys.modules["rfc3987_syntax"] = None
-
-from inputs import ROOT  # noqa: E402
-from jupyter_book.sphinx import build_sphinx  # noqa: E402
+import light  # noqa: F401
+from inputs import ROOT
+from jupyter_book.sphinx import build_sphinx
 
 SETTINGS = {
     "external_toc_path": (ROOT / "_toc.yml").as_posix(),

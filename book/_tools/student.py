@@ -12,6 +12,7 @@ import shutil
 import sys
 from itertools import groupby
 
+import light  # noqa: F401
 import nbformat
 from build import build, is_current
 from inputs import ROOT

@@ -14,13 +14,19 @@ with extra("experiments"):
 
 STUDIES = (
     "blur",
+    "claims_anomaly",
     "claims_binary",
+    "claims_boxes",
+    "claims_images",
     "claims_imbalance",
+    "claims_multiclass",
     "claims_rates",
     "claims_regression",
     "cnn_mnist",
     "embedding",
     "memorisation",
+    "numpy_cnn",
+    "rates",
     "segmentation",
     "two_losses",
 )

@@ -11,29 +11,17 @@ from lossbook.spaces import CLASS_ID
 from lossbook.torch import as_torch
 
 
-def objective(name):
+def objective(name, reduction="mean"):
     """A function of the network's outputs and the class ids: the loss called `name`, averaged.
 
-    Its third argument, if one is given, is a weight for each example.
+    Its third argument, if one is given, is a weight for each example. Under "sum" the weights say
+    what each example counts for in a mean of more examples than these, as in a share of a batch.
 
     Raises
     ------
     ValueError
         For a loss whose prediction the outputs of a classifier cannot be read as.
     """
-    return _objective(name, "mean")
-
-
-def objective_of_share(name):
-    """What a share of a batch adds to the averaged loss of the whole batch.
-
-    A function of the network's outputs, the class ids, and for each example the share of the mean
-    that it counts for: without weights, one over the number of examples in the whole batch.
-    """
-    return _objective(name, "sum")
-
-
-def _objective(name, reduction):
     loss, criterion = LOSSES[name], as_torch(name, reduction=reduction)
     if loss.prediction.read is None:
         raise ValueError(
@@ -43,17 +31,19 @@ def _objective(name, reduction):
 
     def of(outputs, ids, weights=None):
         prediction, target = read_outputs(loss, outputs, ids)
-        if weights is None:
-            return criterion(prediction, target)
-        # An example has one value of the loss, or several, as many as it has outputs.
-        axes = loss.prediction.axes_of(prediction)
-        values = prediction.shape[: prediction.ndim - axes]
-        if reduction == "sum":
-            weights = weights / math.prod(values[1:])
-        weights = weights.reshape(-1, *(1 for _ in values[1:])).expand(values)
+        if weights is not None:
+            weights = spread(loss, weights, prediction, reduction)
         return criterion(prediction, target, weights)
 
     return of
+
+
+def spread(loss, weights, prediction, reduction):
+    """Weights of examples as weights of values: an example has one, or as many as outputs."""
+    values = prediction.shape[: prediction.ndim - loss.prediction.axes_of(prediction)]
+    if reduction == "sum":
+        weights = weights / math.prod(values[1:])
+    return weights.reshape(-1, *(1 for _ in values[1:])).expand(values)
 
 
 def read_outputs(loss, outputs, ids):

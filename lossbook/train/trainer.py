@@ -14,7 +14,7 @@ from tqdm import tqdm
 from lossbook.torch import CNN
 from lossbook.train.arrays import as_digits, as_inputs, as_tensor, as_weights
 from lossbook.train.evaluation import evaluate
-from lossbook.train.step import objective, objective_of_share, training_step
+from lossbook.train.step import objective, training_step
 from lossbook.train.store import Store
 from lossbook.train.team import ALONE
 
@@ -151,7 +151,9 @@ class _BatchLoss:
     """The loss of a batch, or what a share of it adds to that of the whole."""
 
     def __init__(self, name, weights, dtype, team):
-        self.mean, self.share = objective(name), objective_of_share(name)
+        # The mean over a batch, or, of a share, a sum in which an example counts for what it does
+        # in that mean.
+        self.loss = objective(name) if team.size == 1 else objective(name, "sum")
         self.weights, self.dtype, self.team = weights, dtype, team
 
     def counted(self, batch):
@@ -162,9 +164,9 @@ class _BatchLoss:
         """The function of outputs and ids that this process differentiates."""
         weights = None if self.weights is None else self.weights[share]
         if self.team.size == 1:
-            return self.mean if weights is None else partial(self.mean, weights=weights)
+            return self.loss if weights is None else partial(self.loss, weights=weights)
         if weights is None:
             weights = torch.ones(len(share), dtype=torch.float64)
         # The team takes the mean of its gradients, so that a sum must be this much longer.
         weights = weights * (self.team.size / self.counted(batch))
-        return partial(self.share, weights=weights.to(self.dtype))
+        return partial(self.loss, weights=weights.to(self.dtype))

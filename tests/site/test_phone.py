@@ -40,8 +40,10 @@ SURVEY = """async () => {
     const name = e => `<${e.tagName} class="${e.getAttribute('class')}"> `
         + e.textContent.trim().slice(0, 60);
     const style = e => getComputedStyle(e);
+    // The parts of formulas are most of a page; each formula scrolls or is cut as a whole.
+    const elements = [...article.querySelectorAll(':not(math *)')];
     const opaque = e => /^rgb\\(|^color\\((?!.*\\/)/.test(style(e).backgroundColor);
-    const scrolls = [...article.querySelectorAll('*')].filter(e => sees(e)
+    const scrolls = elements.filter(e => sees(e)
         && ['auto', 'scroll'].includes(style(e).overflowX)
         && e.scrollWidth > e.clientWidth + 1);
     return {
@@ -57,7 +59,7 @@ SURVEY = """async () => {
             // What would cover the shadow, which lies behind.
             || [...e.querySelectorAll('tr, td')].some(opaque))).map(name),
         scrolls: scrolls.length,
-        cut: [...article.querySelectorAll('*')].filter(e => sees(e)
+        cut: elements.filter(e => sees(e)
             && !e.closest('math, .headerlink, .sd-d-none, button, svg')
             && ['hidden', 'clip'].includes(style(e).overflowX)
             && e.scrollWidth > e.clientWidth + 1).map(name),
