@@ -16,12 +16,12 @@ from lossbook.experiments import (
     claims_anomaly,
     claims_binary,
     claims_boxes,
+    claims_data,
     claims_images,
     claims_imbalance,
     claims_regression,
     stack,
     study,
-    worlds,
 )
 from lossbook.experiments.trial import TOLERANCE, difference, trial_conditions
 from lossbook.optim import Adam
@@ -128,16 +128,19 @@ def test_the_batches_of_an_epoch_are_its_rows_and_depend_on_the_seed_alone():
 # Data ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data", list(worlds.BINARY | worlds.MULTICLASS | worlds.TEXTS))
+ALL_DATA = claims_data.BINARY | claims_data.MULTICLASS | claims_data.TEXTS
+
+
+@pytest.mark.parametrize("data", list(ALL_DATA))
 def test_parts_share_no_row_and_every_class_keeps_its_share(data):
-    features, labels = (worlds.BINARY | worlds.MULTICLASS | worlds.TEXTS)[data]()
+    features, labels = ALL_DATA[data]()
     assert len(features) == len(labels)
     assert set(labels) == set(range(labels.max() + 1))
-    found = worlds.parts(3, labels)
+    found = claims_data.parts(3, labels)
     assert sorted(np.concatenate(found)) == list(range(len(labels)))
     shares = [np.bincount(labels[part], minlength=labels.max() + 1) / len(part) for part in found]
     np.testing.assert_allclose(shares, shares[0][None].repeat(3, axis=0), atol=0.02)
-    again, other = worlds.parts(3, labels), worlds.parts(4, labels)
+    again, other = claims_data.parts(3, labels), claims_data.parts(4, labels)
     assert all(map(np.array_equal, found, again))
     assert not np.array_equal(found[2], other[2])
 
@@ -145,7 +148,7 @@ def test_parts_share_no_row_and_every_class_keeps_its_share(data):
 def test_a_constant_feature_stays_0_and_the_others_are_standardised_on_the_training_rows():
     rng = np.random.default_rng(0)
     features = np.column_stack([rng.normal(3, 2, 50), np.full(50, 7.0)])
-    scaled = worlds.standardised(features, np.arange(30))
+    scaled = claims_data.standardised(features, np.arange(30))
     assert not scaled[:, 1].any()
     assert scaled[:30, 0].mean() == pytest.approx(0, abs=1e-12)
     assert scaled[:30, 0].std() == pytest.approx(1)
@@ -153,7 +156,7 @@ def test_a_constant_feature_stays_0_and_the_others_are_standardised_on_the_train
 
 def test_a_composite_shows_both_its_digits():
     source = np.arange(20.0)[:, None].repeat(3, axis=1), np.arange(20) % 5
-    images, pairs = worlds.composites(source, [1, 3, 4], 200, np.random.default_rng(0))
+    images, pairs = claims_data.composites(source, [1, 3, 4], 200, np.random.default_rng(0))
     first, second = images[:, 0] % 5, images[:, -1] % 5
     np.testing.assert_array_equal(np.array([1, 3, 4])[pairs // 3], first)
     np.testing.assert_array_equal(np.array([1, 3, 4])[pairs % 3], second)
@@ -263,7 +266,7 @@ def test_what_is_chosen_does_not_depend_on_the_test_rows(name, monkeypatch):
     settings = module.plan([])[0]
     labels = np.arange(150) % 2
     features = np.random.default_rng(0).normal(size=(150, 4)) + labels[:, None]
-    fixed = worlds.parts(0, labels)
+    fixed = claims_data.parts(0, labels)
     monkeypatch.setattr(module, "parts", lambda *_: fixed)
     if name == "claims_imbalance":
         monkeypatch.setattr(module, "thinned", lambda features, labels, _: (features, labels))

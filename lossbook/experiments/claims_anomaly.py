@@ -16,8 +16,8 @@ import torch
 
 from lossbook.data import load_breast_cancer
 from lossbook.experiments.claims_binary import by_context, summary
+from lossbook.experiments.claims_data import MULTICLASS
 from lossbook.experiments.stack import epochs, first_weights, outputs, slices, stacked, train
-from lossbook.experiments.worlds import MULTICLASS
 from lossbook.metrics import average_precision
 from lossbook.optim import Adam
 from lossbook.torch import as_torch

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from lossbook.experiments.claims_data import BINARY, parts, standardised
 from lossbook.experiments.stack import (
     binary_loss,
     epochs,
@@ -24,7 +25,6 @@ from lossbook.experiments.stack import (
     stacked,
     train,
 )
-from lossbook.experiments.worlds import BINARY, parts, standardised
 from lossbook.metrics import accuracy, precision_recall_f1
 
 LOSSES = ("MSE", "BCE", "hinge")

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from lossbook.experiments.claims_binary import by_context, summary
+from lossbook.experiments.claims_data import COMPOSITES, composites
 from lossbook.experiments.stack import first_weights, multiclass_loss, outputs, stacked, train
-from lossbook.experiments.worlds import COMPOSITES, composites
 from lossbook.metrics import top_k_accuracy
 from lossbook.optim import Adam
 from lossbook.torch import as_torch

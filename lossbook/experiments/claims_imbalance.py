@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from lossbook.experiments.claims_binary import by_context, summary
+from lossbook.experiments.claims_data import MULTICLASS, parts, standardised
 from lossbook.experiments.stack import epochs, first_weights, outputs, slices, stacked, train
-from lossbook.experiments.worlds import MULTICLASS, parts, standardised
 from lossbook.metrics import average_precision, expected_calibration_error
 from lossbook.numerics import sigmoid
 from lossbook.optim import Adam

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from lossbook.experiments.claims_binary import by_context, speeds, summary
+from lossbook.experiments.claims_data import MULTICLASS, TEXTS, parts, standardised
 from lossbook.experiments.stack import (
     epochs,
     first_weights,
@@ -22,7 +23,6 @@ from lossbook.experiments.stack import (
     stacked,
     train,
 )
-from lossbook.experiments.worlds import MULTICLASS, TEXTS, parts, standardised
 from lossbook.metrics import accuracy, precision_recall_f1
 
 LOSSES = ("CE", "MSE", "BCE")

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from lossbook.experiments.claims_binary import by_context, rightly, summary
+from lossbook.experiments.claims_data import BINARY, parts, standardised
 from lossbook.experiments.stack import binary_loss, epochs, first_weights, outputs, stacked, train
-from lossbook.experiments.worlds import BINARY, parts, standardised
 from lossbook.optim import SGD, Adam
 
 OPTIMISERS = {"gradient descent": SGD, "Adam": Adam}

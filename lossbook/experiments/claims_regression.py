@@ -18,8 +18,8 @@ import torch
 
 from lossbook.data import load_diabetes
 from lossbook.experiments.claims_binary import speeds, summary
+from lossbook.experiments.claims_data import LARGEST, standardised
 from lossbook.experiments.stack import epochs, first_weights, outputs, slices, stacked, train
-from lossbook.experiments.worlds import LARGEST, standardised
 from lossbook.torch import as_torch
 
 OBJECTIVES = {
