@@ -30,6 +30,9 @@ def test_a_claim_says_what_it_needs(claim):
     assert claim.words
     assert claim.refuted_by
     assert claim.stances
+    # One sentence says why.
+    assert claim.why.endswith(".")
+    assert ". " not in claim.why
     for source, stance in claim.stances:
         assert stance in claims.STANCES
         assert (source in claims.SOURCES) == (stance != "folklore")
@@ -181,12 +184,41 @@ def test_a_verdict_names_the_factor_that_decides():
     assert verdict(both, factors=factors) == "depends on the data set and the rate"
 
 
+def test_a_verdict_names_no_more_factors_than_are_needed():
+    factors = ("data set", "optimiser", "other rate")
+    table = {
+        (data, optimiser, rate): "lower" if (optimiser, rate) == ("SGD", ".1") else "higher"
+        for data in "ab"
+        for optimiser in ("SGD", "Adam")
+        for rate in (".001", ".1")
+    }
+    assert verdict(table, factors=factors) == "depends on the optimiser and the other rate"
+    table["a", "Adam", ".1"] = "equal"
+    assert verdict(table, factors=factors).endswith("data set, the optimiser and the other rate")
+
+
 def test_every_computed_verdict_is_of_the_protocol():
     for first in WORDS:
         for second in WORDS:
             for predicts in ("higher", "equal"):
                 found = verdict({("a",): first, ("b",): second}, predicts=predicts)
                 assert found.startswith(claims.VERDICTS)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_card_can_be_read_alone(name):
+    claim = CLAIMS[name]
+    shown = claims.card(name, "supported", "3 contexts")
+    rows = [line.strip("| ").split(" | ") for line in shown.text.splitlines()[2:]]
+    said = dict(rows)
+    assert said.pop(f"**{name}**").lower() == f"{claim.words}.".lower()
+    assert said["verdict"] == "**Supported.**"
+    assert said["why"] == claim.why
+    assert ("measured" in said) == (claim.kind == "empirical")
+    wanted = {"source": claim.said_by(), "type": claim.kind, "refuted by": claim.refuted_by}
+    for row, words in wanted.items():
+        assert said[row].lower() == f"{words}.".lower()
+    assert repr(shown) == f"card of the claim {name}"
 
 
 def test_cases_that_are_no_truth_values_are_refused():

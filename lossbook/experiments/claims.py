@@ -1,18 +1,21 @@
 """The claims under test in chapter 17, and how a verdict comes of what the studies measured.
 
 What is claimed, by whom, what would refute it, and the smallest difference that matters stand here
-as data. They were written down before the studies were run. A verdict is computed: of paired
-differences for an empirical claim, of cases that are proved or refuted for a mathematical one.
+as data. They were written down before the studies were run; only the sentences of WHY, which say
+what is behind a verdict, came after them. A verdict is computed: of paired differences for an
+empirical claim, of cases that are proved or refuted for a mathematical one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
+from lossbook.display import Markdown, table
 from lossbook.experiments.study import RESULTS, load
 from lossbook.intervals import holm, paired_difference
 
@@ -32,6 +35,7 @@ STANCES = ("asserted by", "rejected by", "contradicts itself", "folklore")
 VERDICTS = (
     "supported",
     "opposite",
+    "refuted",
     "practically equal",
     "depends on",
     "inconclusive",
@@ -75,6 +79,11 @@ class Claim:
     margin: float | None = None
     factors: tuple[str, ...] = ()
     predicts: str = "higher"
+
+    @property
+    def why(self):
+        """One sentence on what is behind the verdict."""
+        return WHY[self.name]
 
     def said_by(self):
         """Who says it and who does not, in words; sources that reject a claim do not assert it.
@@ -401,6 +410,65 @@ _ALL = [
 #: Every claim by its name, the ten tables first.
 CLAIMS = {claim.name: claim for claim in _ALL}
 
+#: One sentence on what is behind each verdict.
+WHY = {
+    "T1": "No metric, data or rival is named, and each loss of the list has a rival that does as "
+    "well on some task.",
+    "T2": "The variable and the factor 1/N are missing, and each formula is right for one choice "
+    "only.",
+    "T3": "With a rate of its own for each loss, no interval comes near the printed difference.",
+    "T4": "For gradient descent .01 is too small a rate within 20 epochs, and for Adam it is about "
+    "right.",
+    "T5": "Which loss leads depends on how the points of the triplet loss are turned into a class.",
+    "T6": "With two classes both are one model, and with more of them BCE leads with a hidden layer "
+    "and not without one.",
+    "T7": "With a rate and a strength of its own for each, no interval comes near the printed "
+    "difference.",
+    "T8": "It repeats T1, and names no metric, data or rival either.",
+    "T9": "The same rate is a shorter step for one loss than for the other, so the rate decides as "
+    "much as the loss.",
+    "T10": "An autoencoder and a classifier are different detectors, and in both the data decide "
+    "which loss does better.",
+    "only-accuracy": "Two models that are right equally often may have different losses.",
+    "one-loss-fits-all": "The squared error aims at the mean and the absolute error at the median.",
+    "lower-is-better": "A bold model can have the lower loss and make more mistakes.",
+    "differentiable": "A kink does no harm, but a loss that is flat almost everywhere cannot be "
+    "descended.",
+    "architecture": "A softmax over one output is always 1, so the loss decides how many outputs "
+    "there are.",
+    "mse-outliers": "One wrong row in ten multiplies its median error by about two or more, "
+    "whichever way the row is wrong.",
+    "ce-imbalance": "There is no clear lead over MSE, and class weights find more of the positive "
+    "rows at the threshold 1/2.",
+    "ce-vanishing": "With respect to the logit the gradient vanishes only where the answer is "
+    "right.",
+    "bce-multiclass": "One BCE a class is nowhere clearly behind.",
+    "bce-distributions": "It is the divergence plus the entropy, and the entropy of equal "
+    "distributions is not 0.",
+    "mse-whole-set": "The definition averages over any set, and a step of training averages over "
+    "its batch.",
+    "toward-targets": "Examples share weights, so one prediction may move away while the loss "
+    "falls.",
+    "backprop-adjusts": "It computes derivatives, and the optimiser's step changes the weights.",
+    "half": "The 2 of the derivative cancels, and apart from the rate nothing else changes.",
+    "ce-variant": "It is the cross-entropy of a one-hot label, so the formula is the same.",
+    "hinge-confident": "The hinge stops pulling at margin 1, and it gives no probability.",
+    "hinge-better": "The intervals leave room for a difference of a point at most on most data.",
+    "mse-boxes": "Each of the other losses overlaps the true boxes better in every world, after the "
+    "same tuning.",
+    "robust": "Both suffer less than MSE from either kind of wrong row, although one row that is far "
+    "enough out defeats them too.",
+    "delta-one": "Libraries do set it to 1, but delta has the unit of the target, so 1 means "
+    "something else in millimetres.",
+    "huber-faster": "MAE gets there first in some contexts, and no context shows Huber clearly "
+    "ahead.",
+    "huber-precise": "No context shows a clear lead of either.",
+    "perfect-log-loss": "True probabilities of a world with chance in it cost its entropy.",
+    "penalty-distance": "The hinge charges one side of the target only.",
+    "sum-over-features": "There is a term for each label that comes out, whatever goes in.",
+    "cost": "Losses that compare all pairs of a batch cost its square.",
+}
+
 
 class Outcome(NamedTuple):
     """What one context says: the mean difference, its 95 % interval, and a word of WORDS.
@@ -489,8 +557,8 @@ def verdict(words, *, predicts="higher", factors=()):
     str
         "not yet run" without contexts. "supported", "opposite" or "practically equal" where all
         contexts say so. "depends on ..." where some contexts say one thing and some another, with
-        the factors of which any one alone tells which is which, or with all of them if none does.
-        "inconclusive" where no two contexts disagree and some are open.
+        the fewest factors that together tell which is which. "inconclusive" where no two contexts
+        disagree and some are open.
 
     Examples
     --------
@@ -518,15 +586,15 @@ def verdict(words, *, predicts="higher", factors=()):
 
 
 def _deciding(said, factors):
-    """The factors of which each alone decides what is said; all of them where none does."""
-    deciding = []
-    for place, factor in enumerate(factors):
-        by_level = {}
-        for context, word in said.items():
-            by_level.setdefault(context[place], set()).add(word)
-        if all(len(found) == 1 for found in by_level.values()):
-            deciding.append(factor)
-    return deciding or list(factors) or ["the context"]
+    """The fewest factors that together decide what is said; of several such choices the first."""
+    for count in range(1, len(factors) + 1):
+        for places in combinations(range(len(factors)), count):
+            by_level = {}
+            for context, word in said.items():
+                by_level.setdefault(tuple(context[i] for i in places), set()).add(word)
+            if all(len(found) == 1 for found in by_level.values()):
+                return [factors[i] for i in places]
+    return ["the context"]
 
 
 def _joined(factors):
@@ -540,7 +608,7 @@ def verdict_of_cases(cases):
     >>> verdict_of_cases({"with respect to p": True, "with respect to the logit": False})
     'depends on the case: true with respect to p, false with respect to the logit'
     >>> verdict_of_cases({"a fair coin": False})
-    'opposite'
+    'refuted'
     """
     if not cases:
         raise ValueError("cases must hold at least one case")
@@ -550,12 +618,51 @@ def verdict_of_cases(cases):
     if all(cases.values()):
         return "supported"
     if not any(cases.values()):
-        return "opposite"
+        return "refuted"
     groups = (
         (word, [c for c, holds in cases.items() if holds == which])
         for word, which in (("true", True), ("false", False))
     )
     return "depends on the case: " + ", ".join(f"{word} {' and '.join(c)}" for word, c in groups)
+
+
+def in_words(of_claim):
+    """How many contexts of a claim say what, in words.
+
+    >>> in_words({"x": Outcome(1, 0, 2, "higher"), "y": Outcome(0, -1, 1, "open")})
+    '1 higher, 1 open'
+    """
+    words = [outcome.word for outcome in of_claim.values()]
+    return ", ".join(f"{words.count(word)} {word}" for word in WORDS if word in words)
+
+
+def card(claim, verdict, evidence):
+    """Show a claim by itself: what is claimed by whom, what would refute it, and what was found.
+
+    Parameters
+    ----------
+    claim : a Claim, or its name
+    verdict, evidence : in words
+    """
+    claim = CLAIMS[claim] if isinstance(claim, str) else claim
+    rows = [
+        (f"**{claim.name}**", _sentence(claim.words)),
+        ("source", _sentence(claim.said_by())),
+        ("type", _sentence(claim.kind)),
+        ("refuted by", _sentence(claim.refuted_by)),
+    ]
+    if claim.kind == "empirical":
+        rows.append(("measured", _sentence(f"{claim.estimand}; {claim.margin:g} matters")))
+    rows += [
+        ("evidence", _sentence(evidence)),
+        ("verdict", f"**{_sentence(verdict)}**"),
+        ("why", claim.why),
+    ]
+    return Markdown(table(rows, ("", "")).text, f"card of the claim {claim.name}")
+
+
+def _sentence(words):
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def stored_differences(studies=STUDIES):
