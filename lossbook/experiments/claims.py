@@ -91,12 +91,16 @@ class Claim:
         >>> CLAIMS["lower-is-better"].said_by()
         'rejected by D; asserted by C'
         """
-        words = []
+        by_stance = {}
         for source, stance in self.stances:
+            by_stance.setdefault(stance, []).append(source)
+        words = []
+        for stance, sources in by_stance.items():
+            names = " and ".join(sources)
             if stance == "contradicts itself":
-                words.append(f"{source} contradicts itself")
+                words.append(f"{names} contradicts itself")
             else:
-                words.append(f"{stance} {source}".strip())
+                words.append(f"{stance} {names}".strip())
         return "; ".join(words)
 
 
@@ -156,7 +160,7 @@ _ALL = [
         ".867 and .920)",
         "empirical",
         "texts on which the two are practically equal, or BCE is higher",
-        estimand="test accuracy, and macro F1, of CE minus that of one BCE a class",
+        estimand="test accuracy, and macro F1, of CE minus that of one BCE for each class",
         margin=_POINT,
         factors=("data set", "model", "metric"),
     ),
@@ -266,8 +270,8 @@ _ALL = [
         "BCE is unsuitable for more than two classes",
         (("D", "asserted by"),),
         "empirical",
-        "data on which one BCE a class is as accurate as categorical CE, or more",
-        estimand="test accuracy, and macro F1, of CE minus that of one BCE a class",
+        "data on which one BCE for each class is as accurate as categorical CE, or more",
+        estimand="test accuracy, and macro F1, of CE minus that of one BCE for each class",
         margin=_POINT,
         factors=("data set", "model", "metric"),
     ),
@@ -420,8 +424,8 @@ WHY = {
     "T4": "For gradient descent .01 is too small a rate within 20 epochs, and for Adam it is about "
     "right.",
     "T5": "Which loss leads depends on how the points of the triplet loss are turned into a class.",
-    "T6": "With two classes both are one model, and with more of them BCE leads with a hidden layer "
-    "and not without one.",
+    "T6": "With two classes both are one model, and with more of them BCE leads with a hidden "
+    "layer and not without one.",
     "T7": "With a rate and a strength of its own for each, no interval comes near the printed "
     "difference.",
     "T8": "It repeats T1, and names no metric, data or rival either.",
@@ -442,7 +446,7 @@ WHY = {
     "rows at the threshold 1/2.",
     "ce-vanishing": "With respect to the logit the gradient vanishes only where the answer is "
     "right.",
-    "bce-multiclass": "One BCE a class is nowhere clearly behind.",
+    "bce-multiclass": "One BCE for each class is nowhere clearly behind.",
     "bce-distributions": "It is the divergence plus the entropy, and the entropy of equal "
     "distributions is not 0.",
     "mse-whole-set": "The definition averages over any set, and a step of training averages over "
@@ -454,10 +458,10 @@ WHY = {
     "ce-variant": "It is the cross-entropy of a one-hot label, so the formula is the same.",
     "hinge-confident": "The hinge stops pulling at margin 1, and it gives no probability.",
     "hinge-better": "The intervals leave room for a difference of a point at most on most data.",
-    "mse-boxes": "Each of the other losses overlaps the true boxes better in every world, after the "
-    "same tuning.",
-    "robust": "Both suffer less than MSE from either kind of wrong row, although one row that is far "
-    "enough out defeats them too.",
+    "mse-boxes": "Each of the other losses overlaps the true boxes better in every world, after "
+    "the same tuning.",
+    "robust": "Both suffer less than MSE from either kind of wrong row, although one row that is "
+    "far enough out defeats them too.",
     "delta-one": "Libraries do set it to 1, but delta has the unit of the target, so 1 means "
     "something else in millimetres.",
     "huber-faster": "MAE gets there first in some contexts, and no context shows Huber clearly "
@@ -606,7 +610,7 @@ def verdict_of_cases(cases):
     """The verdict on a mathematical claim, of cases that were proved (True) or refuted (False).
 
     >>> verdict_of_cases({"with respect to p": True, "with respect to the logit": False})
-    'depends on the case: true with respect to p, false with respect to the logit'
+    'depends on the case. True: with respect to p. False: with respect to the logit'
     >>> verdict_of_cases({"a fair coin": False})
     'refuted'
     """
@@ -619,11 +623,11 @@ def verdict_of_cases(cases):
         return "supported"
     if not any(cases.values()):
         return "refuted"
-    groups = (
-        (word, [c for c, holds in cases.items() if holds == which])
-        for word, which in (("true", True), ("false", False))
-    )
-    return "depends on the case: " + ", ".join(f"{word} {' and '.join(c)}" for word, c in groups)
+    groups = [
+        "; ".join(case for case, holds in cases.items() if holds == which)
+        for which in (True, False)
+    ]
+    return "depends on the case. True: {}. False: {}".format(*groups)
 
 
 def in_words(of_claim):
@@ -652,7 +656,9 @@ def card(claim, verdict, evidence):
         ("refuted by", _sentence(claim.refuted_by)),
     ]
     if claim.kind == "empirical":
-        rows.append(("measured", _sentence(f"{claim.estimand}; {claim.margin:g} matters")))
+        rows.append(
+            ("measured", _sentence(f"{claim.estimand}; a difference of {claim.margin:g} matters"))
+        )
     rows += [
         ("evidence", _sentence(evidence)),
         ("verdict", f"**{_sentence(verdict)}**"),
