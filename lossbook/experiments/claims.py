@@ -420,14 +420,15 @@ WHY = {
     "well on some task.",
     "T2": "The variable and the factor 1/N are missing, and each formula is right for one choice "
     "only.",
-    "T3": "With a rate of its own for each loss, no interval comes near the printed difference.",
+    "T3": "With a rate of its own for each loss BCE is clearly ahead nowhere, and most contexts "
+    "are practically equal.",
     "T4": "For gradient descent .01 is too small a rate within 20 epochs, and for Adam it is about "
     "right.",
     "T5": "Which loss leads depends on how the points of the triplet loss are turned into a class.",
     "T6": "With two classes both are one model, and with more of them BCE leads with a hidden "
     "layer and not without one.",
-    "T7": "With a rate and a strength of its own for each, no interval comes near the printed "
-    "difference.",
+    "T7": "With a rate and a strength of its own for each, BCE with L2 is clearly ahead nowhere, "
+    "and most contexts are practically equal.",
     "T8": "It repeats T1, and names no metric, data or rival either.",
     "T9": "The same rate is a shorter step for one loss than for the other, so the rate decides as "
     "much as the loss.",
@@ -457,7 +458,7 @@ WHY = {
     "half": "The 2 of the derivative cancels, and apart from the rate nothing else changes.",
     "ce-variant": "It is the cross-entropy of a one-hot label, so the formula is the same.",
     "hinge-confident": "The hinge stops pulling at margin 1, and it gives no probability.",
-    "hinge-better": "The intervals leave room for a difference of a point at most on most data.",
+    "hinge-better": "Where the intervals are narrow enough, the two are practically equal.",
     "mse-boxes": "Each of the other losses overlaps the true boxes better in every world, after "
     "the same tuning.",
     "robust": "Both suffer less than MSE from either kind of wrong row, although one row that is "
