@@ -447,7 +447,8 @@ WHY = {
     "rows at the threshold 1/2.",
     "ce-vanishing": "With respect to the logit the gradient vanishes only where the answer is "
     "right.",
-    "bce-multiclass": "One BCE for each class is nowhere clearly behind.",
+    "bce-multiclass": "One BCE for each class is nowhere clearly behind, and a little ahead in "
+    "some contexts.",
     "bce-distributions": "It is the divergence plus the entropy, and the entropy of equal "
     "distributions is not 0.",
     "mse-whole-set": "The definition averages over any set, and a step of training averages over "
