@@ -430,8 +430,8 @@ WHY = {
     "T7": "With a rate and a strength of its own for each, BCE with L2 is clearly ahead nowhere, "
     "and most contexts are practically equal.",
     "T8": "It repeats T1, and names no metric, data or rival either.",
-    "T9": "The same rate is a shorter step for one loss than for the other, so the rate decides as "
-    "much as the loss.",
+    "T9": "BCE takes longer steps at the same rate, and with rates of their own its lead stays on "
+    "some data only.",
     "T10": "An autoencoder and a classifier are different detectors, and in both the data decide "
     "which loss does better.",
     "only-accuracy": "Two models that are right equally often may have different losses.",
