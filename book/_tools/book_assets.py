@@ -33,6 +33,8 @@ MARKS = {
 }
 # Scripts within the page that set the variables of a script.
 VARIABLES = {"toggle": "togglebutton.js"}
+# Names, punctuation and spaces in code have the colour of code: a page has ten thousand of them.
+PLAIN_TOKENS = re.compile(r'<span class="(?:n|p|w)">([^<]*)</span>')
 DESCRIPTION = 160  # characters: as much as a search engine shows
 ICONS = "vendor/fontawesome/webfonts"
 SHEET = (
@@ -62,6 +64,12 @@ def keep_what_is_used(app: Sphinx, pagename, templatename, context, doctree) -> 
         at_once = str(script.filename).endswith("documentation_options.js") or pagename == "search"
         if script.filename and not at_once:
             script.attributes["defer"] = "defer"
+
+
+def unwrap_plain_tokens(app: Sphinx, pagename, templatename, context, doctree) -> None:
+    """Leave those parts of the code unmarked that look the same without a mark."""
+    if "body" in context:
+        context["body"] = PLAIN_TOKENS.sub(r"\1", context["body"])
 
 
 def describe(app: Sphinx, pagename, templatename, context, doctree) -> None:
@@ -189,6 +197,7 @@ def setup(app: Sphinx) -> dict:
     """Register with Sphinx."""
     # Later than the extensions that add to a page, and than the font of icons is copied.
     app.connect("html-page-context", keep_what_is_used, priority=900)
+    app.connect("html-page-context", unwrap_plain_tokens)
     app.connect("html-page-context", describe)
     app.connect("build-finished", lighten, priority=900)
     app.connect("build-finished", join_sheets, priority=950)

@@ -270,6 +270,20 @@ def test_a_page_waits_for_one_style_sheet(browser, server):
         assert missing == []
 
 
+def test_code_that_is_not_marked_has_the_colour_that_its_mark_would_give(book):
+    sheet = (book / "_static" / "pygments.css").read_text()
+    for theme in ("light", "dark"):
+        mode = rf'data-theme="{theme}"\] \.highlight'
+        (plain,) = re.findall(mode + r" \{[^}]* color: (#\w+) \}", sheet)
+        for token in "npw":
+            rules = re.findall(mode + rf" \.{token} \{{ ([^}}]*) \}}", sheet)
+            assert rules == [f"color: {plain}"]
+        assert re.findall(mode + r" \.k \{ ([^}]*) \}", sheet) != [f"color: {plain}"]
+    page = (book / f"{SOFTMAX}.html").read_text()
+    assert '<span class="k">' in page
+    assert '<span class="n">' not in page
+
+
 def test_what_is_far_down_is_laid_out_when_a_link_leads_there(browser, site):
     with Visit(browser, f"{site}{SOFTMAX}.html") as visit:
         visit.tab.set_viewport_size(PHONE)
