@@ -1,5 +1,8 @@
 """The claims of chapter 17: none is left out, none ascribed wrongly; verdicts follow the rules."""
 
+import itertools
+import re
+
 import numpy as np
 import pytest
 
@@ -41,6 +44,12 @@ def test_a_claim_says_what_it_needs(claim):
     assert bool(claim.estimand) == (claim.margin is not None) == bool(claim.factors) == experiment
     assert claim.margin is None or claim.margin > 0
     assert claim.predicts in ("higher", "equal")
+    # Which words refute it, as data; "equal" cannot refute that there is no difference.
+    assert bool(claim.refuting) == experiment
+    assert set(claim.refuting) <= set(claims.REFUTING)
+    assert not (claim.predicts == "equal" and "equal" in claim.refuting)
+    if "equal" in claim.refuting:
+        assert re.search(r"as (good|many|accurate|precise|large|well)|equal", claim.refuted_by)
 
 
 REJECTED = ["only-accuracy", "one-loss-fits-all", "lower-is-better", "architecture"]
@@ -156,22 +165,60 @@ def test_false_alarms_are_rare():
 @pytest.mark.parametrize(
     ("words", "predicts", "expected"),
     [
+        # All contexts say the same.
         (["higher", "higher"], "higher", "supported"),
         (["lower", "lower"], "higher", "opposite"),
         (["equal", "equal"], "higher", "practically equal"),
         (["equal", "equal"], "equal", "supported"),
         (["higher", "lower"], "equal", "opposite"),
-        (["open", "open"], "higher", "inconclusive"),
-        (["higher", "open"], "higher", "inconclusive"),
+        # Some say what the claim says, and some refute it.
         (["higher", "equal"], "higher", "depends on the data set"),
         (["higher", "lower", "open"], "higher", "depends on the data set"),
         (["equal", "lower"], "equal", "depends on the data set"),
+        # None says what the claim says, and at least one refutes it.
+        (["lower", "equal"], "higher", "refuted"),
+        (["lower", "open", "open"], "higher", "refuted"),
+        (["equal", "open"], "higher", "refuted"),
+        (["higher", "open"], "equal", "refuted"),
+        # None refutes it, and not all say what it says.
+        (["open", "open"], "higher", "inconclusive"),
+        (["higher", "open"], "higher", "inconclusive"),
+        (["equal", "open"], "equal", "inconclusive"),
         ([], "higher", "not yet run"),
     ],
 )
 def test_the_verdict_on_words(words, predicts, expected):
     contexts = {(str(i),): word for i, word in enumerate(words)}
-    assert verdict(contexts, predicts=predicts, factors=("data set",)) == expected
+    refuting = ("equal", "contrary") if predicts == "higher" else ("contrary",)
+    how = {"predicts": predicts, "factors": ("data set",), "refuting": refuting}
+    assert verdict(contexts, **how) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "refuting", "expected"),
+    [
+        (["higher", "equal"], ("contrary",), "inconclusive"),
+        (["higher", "equal", "lower"], ("contrary",), "depends on the data set"),
+        (["equal", "open"], ("contrary",), "inconclusive"),
+        (["equal", "lower"], ("contrary",), "refuted"),
+        (["equal", "lower"], ("equal",), "refuted"),
+        (["open", "lower"], ("equal",), "inconclusive"),
+        (["equal", "equal"], ("contrary",), "practically equal"),
+    ],
+)
+def test_only_what_would_refute_a_claim_refutes_it(words, refuting, expected):
+    contexts = {(str(i),): word for i, word in enumerate(words)}
+    assert verdict(contexts, factors=("data set",), refuting=refuting) == expected
+
+
+def test_no_verdict_depends_where_no_context_says_what_the_claim_says():
+    """Over all words of three contexts, in words of the rule."""
+    for words in itertools.product(WORDS, repeat=3):
+        found = verdict({(str(i),): word for i, word in enumerate(words)}, factors=("data set",))
+        against = {"equal", "lower"} & set(words)
+        assert found.startswith("depends on") == ("higher" in words and bool(against))
+        if "higher" not in words and len(set(words)) > 1:
+            assert found == "refuted"
 
 
 def test_a_verdict_names_the_factor_that_decides():
@@ -238,3 +285,12 @@ def test_every_empirical_claim_has_a_verdict_and_the_contexts_that_its_factors_n
         assert all(len(context) == len(CLAIMS[name].factors) for context in of_claim)
         if of_claim:
             assert len({context[0] for context in of_claim}) >= 3
+
+
+def test_what_stands_beside_the_claims_is_adjusted_with_them_and_decides_none():
+    gaps_of = {"T7": {("a", "linear"): gaps(0.0, 0.1)}, "T7, loss alone": {("a",): gaps(1, 0.1)}}
+    found = claims.all_outcomes(gaps_of)
+    assert found["T7, loss alone"]["a",].word == "higher"
+    assert claims.empirical_verdicts(gaps_of)["T7"][1] == found["T7"]
+    assert not set(claims.BESIDE) & set(CLAIMS)
+    assert set(claims.BESIDE) <= set(claims.stored_differences())

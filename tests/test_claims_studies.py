@@ -246,6 +246,131 @@ def test_the_neighbours_and_the_probe_tell_clouds_apart():
         assert scores.argmax(axis=1).tolist() == [2, 0, 1]
 
 
+@pytest.mark.parametrize("way", claims_regression.WAYS)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_stored_error_of_a_linear_model_is_that_of_the_exact_minimum(way, seed):
+    """Against other ways to it: the normal equations, weighted least squares, and no descent."""
+    for data in ("diabetes", "made, straight"):
+        settings = {"data": data, "way": way, "seed": seed}
+        known, wanted, tested, targets = parts_of(settings)
+        minimum = claims_regression.solved(
+            *map(torch.from_numpy, (known[:, :-1], wanted, tested[:, :-1])), targets
+        )
+        stored = [
+            entry["results"]["minimum"]
+            for entry in experiments.load("claims_regression")["runs"]
+            if entry["settings"] == settings
+        ]
+        rng = np.random.default_rng(0)
+        for loss, solve in claims_regression.SOLVERS.items():
+            weights = solve(known, wanted)
+            f = {"MSE": np.square, "MAE": np.abs, "Huber": huber_of}[loss]
+            least = f(known @ weights - wanted).mean()
+            other = reweighted(known, wanted, loss)
+            assert least <= f(known @ other - wanted).mean() + 1e-9
+            assert least == pytest.approx(f(known @ other - wanted).mean(), rel=1e-4)
+            for _ in range(50):
+                near = weights + 1e-3 * rng.normal(size=len(weights))
+                assert f(known @ near - wanted).mean() >= least - 1e-12
+            error = np.median(np.abs(tested @ weights - targets))
+            assert minimum[loss]["error"] == pytest.approx(error)
+            assert stored[0][loss]["error"] == pytest.approx(error, rel=1e-3)
+
+
+def parts_of(settings):
+    """What a run of the regression study trains and tests on, from the words of its docstring."""
+    features, targets = claims_regression.DATA[settings["data"]][0]()
+    order = np.random.default_rng([settings["seed"], 2]).permutation(len(targets))
+    size = min(len(targets) // 5, 300)
+    test, training = order[size : 2 * size], order[2 * size :][:300]
+    low, middle, high = np.quantile(targets[training], (0.25, 0.5, 0.75))
+    targets = (targets - middle) / (high - low)
+    features = claims_data.standardised(features, training)
+    rng = np.random.default_rng([settings["seed"], 3])
+    rows = features[training], targets[training]
+    known, wanted = claims_regression.spoil(*rows, settings["way"], rng)
+    with_one = [np.column_stack([each, np.ones(len(each))]) for each in (known, features[test])]
+    return with_one[0], wanted, with_one[1], targets[test]
+
+
+def huber_of(gaps):
+    return np.where(np.abs(gaps) <= 1, gaps**2 / 2, np.abs(gaps) - 0.5)
+
+
+def reweighted(inputs, targets, loss):
+    """Least squares with weights that are set anew from the gaps, until they settle."""
+    weights = np.linalg.solve(inputs.T @ inputs, inputs.T @ targets)
+    for _ in range({"MSE": 0, "MAE": 500, "Huber": 500}[loss]):
+        sizes = np.abs(inputs @ weights - targets)
+        factor = 1 / np.maximum(sizes, 1e-7 if loss == "MAE" else 1.0)
+        scaled = inputs.T * factor
+        weights = np.linalg.solve(scaled @ inputs, scaled @ targets)
+    return weights
+
+
+def test_a_bad_lever_defeats_all_three_losses_and_a_bad_target_only_squared_error():
+    """One straight line, solved: what the study finds, without any of its choices."""
+    x = np.column_stack([np.linspace(-1, 1, 21), np.ones(21)])
+    for place, moves in (("target", 0.0), ("lever", 100.0)):
+        spoilt, y = x.copy(), 2 * x[:, 0]
+        y[-1] -= 50
+        spoilt[-1, 0] += moves
+        errors = {
+            loss: np.abs(x @ solve(spoilt, y) - 2 * x[:, 0]).max()
+            for loss, solve in claims_regression.SOLVERS.items()
+        }
+        assert errors["MSE"] > 1
+        for loss in ("MAE", "Huber"):
+            assert (errors[loss] > 1) == (place == "lever")
+
+
+def test_the_network_settles_where_smaller_steps_lower_the_loss_no_more():
+    """The chosen loss is the smallest, and ends lower than after a third of the steps."""
+    rng = np.random.default_rng(0)
+    known, wanted = rng.normal(size=(60, 2)), rng.normal(size=60)
+    first = stack.first_weights((2, 8, 1), seed=0)
+    rows = torch.from_numpy(known), torch.from_numpy(wanted)
+    short, long = (
+        claims_regression.settled(first, *rows, rows[0], wanted, steps=steps) for steps in (20, 200)
+    )
+    for loss, found in long.items():
+        place = claims_regression.SETTLING_RATES.index(found["rate"])
+        assert found["losses"][place] == min(found["losses"])
+        assert min(found["losses"]) < min(short[loss]["losses"])
+
+
+def test_the_best_constant_box_is_the_best_on_the_training_boxes():
+    _, training = claims_boxes.draw("large", 80, np.random.default_rng(0))
+    _, test = claims_boxes.draw("large", 40, np.random.default_rng(1))
+    box, overlap = claims_boxes.constant_box(training, test)
+
+    def mean_overlap(one, others):
+        each = claims_boxes.overlaps(torch.tensor(one)[None, None], torch.from_numpy(others))
+        return float(each[0])
+
+    best = mean_overlap(box, training)
+    assert overlap == pytest.approx(mean_overlap(box, test))
+    for edge, move in itertools.product(range(4), (-1 / 12, 1 / 12)):
+        moved = box.copy()
+        moved[edge] += move
+        assert mean_overlap(moved, training) <= best + 1e-12
+
+
+def test_an_autoencoder_is_scored_by_its_own_loss_and_by_the_squared_error():
+    """Under squared error the two ways are one; under BCE the entropy of a pixel counts."""
+    features, odd = claims_anomaly.masses()
+    settings = {"data": "breast cancer", "reading": "autoencoder", "seed": 0}
+    _, found = claims_anomaly.fit(settings, features, odd, count=2)
+    own, squared = found[claims_anomaly.OWN], found[claims_anomaly.SQUARED]
+    assert own["MSE"] == squared["MSE"]
+    assert own["BCE"]["areas"] != squared["BCE"]["areas"]
+    _, found = claims_anomaly.fit(settings | {"reading": "classifier"}, features, odd, count=2)
+    assert list(found) == [claims_anomaly.LOGIT]
+    for of_loss in found[claims_anomaly.LOGIT].values():
+        assert of_loss["area"] == of_loss["areas"][str(of_loss["rate"])]
+        assert all(0 <= slope <= 0.25 for slope in of_loss["slopes"].values())
+
+
 # Plans, tuning and signs --------------------------------------------------------------------------
 
 
@@ -318,9 +443,10 @@ def test_the_quickest_rate_is_chosen_on_the_other_seeds(monkeypatch):
         {"a": {"1": 6, "2": 1}, "b": {"1": 2, "2": 4}},
         {"a": {"1": 7, "2": 8}, "b": {"1": 8, "2": 4}},
     ]
-    fixed, own = claims_binary.speeds(counts, "a", "b", (1, 2), 1, 10)
-    assert fixed[0] == "fixed rate"
-    assert [each.tolist() for each in fixed[1:]] == [[5, 6, 7], [11, 2, 8]]
+    slow, fast, own = claims_binary.speeds(counts, "a", "b", (1, 2), 10)
+    assert (slow[0], fast[0]) == ("rate 1", "rate 2")
+    assert [each.tolist() for each in slow[1:]] == [[5, 6, 7], [11, 2, 8]]
+    assert [each.tolist() for each in fast[1:]] == [[9, 1, 8], [3, 4, 4]]
     # Without seed 0 the sums of a are 13 and 9; without 1, 12 and 17; without 2, 11 and 10.
     assert own[0] == "own rate"
     assert own[1].tolist() == [9, 6, 8]
@@ -330,14 +456,22 @@ def test_the_quickest_rate_is_chosen_on_the_other_seeds(monkeypatch):
 def test_seeds_in_which_neither_loss_gets_there_are_left_out():
     neither = {"a": {"1": None, "2": 3}, "b": {"1": None, "2": None}}
     one = {"a": {"1": 4, "2": 3}, "b": {"1": None, "2": None}}
-    found = list(claims_binary.speeds([neither] * 11, "a", "b", (1, 2), 1, 10))
-    assert [how for how, *_ in found] == ["own rate"]
-    assert [each.tolist() for each in found[0][1:]] == [[3] * 11, [11] * 11]
-    fixed, _ = claims_binary.speeds([neither] * 11 + [one] * 10, "a", "b", (1, 2), 1, 10)
-    assert [each.tolist() for each in fixed[1:]] == [[4] * 10, [11] * 10]
+
+    def found(*counts):
+        return {
+            how: [each.tolist() for each in both]
+            for how, *both in claims_binary.speeds(counts, "a", "b", (1, 2), 10)
+        }
+
+    gets_there = [[3] * 11, [11] * 11]
+    assert found(*[neither] * 11) == {"rate 2": gets_there, "own rate": gets_there}
+    assert found(*[neither] * 11, *[one] * 10)["rate 1"] == [[4] * 10, [11] * 10]
     # Nine seeds are too few.
-    found = list(claims_binary.speeds([neither] * 11 + [one] * 9, "a", "b", (1, 2), 1, 10))
-    assert [how for how, *_ in found] == ["own rate"]
+    assert list(found(*[neither] * 11, *[one] * 9)) == ["rate 2", "own rate"]
+
+
+BINARY_ARMS = [f"{loss} {kind}" for loss in ("MSE", "BCE") for kind in ("none", "L1", "L2")]
+BINARY_ARMS.append("hinge none")
 
 
 def improved(results, arm):
@@ -363,7 +497,7 @@ def test_a_difference_is_above_0_where_the_claim_is_right(name, arm, above, belo
     equal = {"accuracy": 0.5, "f1": 0.5, "top-1": 0.5, "top-5": 0.5, "overlap": 0.5}
     equal |= {"average_precision": 0.5, "recall": 0.5, "area": 0.5, "true_positive_rate": 0.5}
     arms = {
-        "claims_binary": ["BCE none", "MSE none", "BCE L2", "MSE L1", "hinge none"],
+        "claims_binary": BINARY_ARMS,
         "claims_multiclass": ["CE", "MSE", "BCE"],
         "claims_images": ["CE", "triplet, neighbours", "triplet, probe"],
         "claims_imbalance": ["MSE", "BCE", "weighted BCE"],
@@ -374,15 +508,56 @@ def test_a_difference_is_above_0_where_the_claim_is_right(name, arm, above, belo
     if name in ("claims_binary", "claims_multiclass"):
         rates = {str(rate): 5 for rate in module.RATES}
         results = {"chosen": results, "epochs": dict.fromkeys(module.LOSSES, rates)}
+    if name == "claims_boxes":
+        results["constant"] = equal
+    if name == "claims_anomaly":
+        results = dict.fromkeys(("one score", "another"), results)
     runs = [{"settings": settings, "results": results} for settings in module.plan([])]
     found = module.differences(runs)
-    for claim, contexts in found.items():
+    assert set(above) | set(below) <= set(found)
+    for claim in set(found) & set(claims.CLAIMS):
+        contexts = found[claim]
         sign = 1 if claim in above else -1 if claim in below else 0
         for context, gaps in contexts.items():
             assert len(context) == len(claims.CLAIMS[claim].factors)
             assert gaps == pytest.approx([float(sign)] * len(gaps))
             assert len(gaps) >= 20
-    assert set(above) | set(below) <= set(found)
+
+
+def test_what_stands_beside_a_claim_has_its_sign():
+    """Boxes under squared error, unweighted BCE, BCE under any penalty, L2 under either loss."""
+    scores = {"overlap": 0.5, "average_precision": 0.5, "recall": 0.5, "accuracy": 0.5, "f1": 0.5}
+    arms = {
+        "claims_boxes": ["MSE", "MAE", "Huber", "GIoU", "constant"],
+        "claims_imbalance": ["MSE", "BCE", "weighted BCE"],
+        "claims_binary": BINARY_ARMS,
+    }
+    better = {
+        "mse-boxes, other losses": ("claims_boxes", ["MSE"]),
+        "ce-imbalance, weights": ("claims_imbalance", ["BCE"]),
+        "T7, loss alone": ("claims_binary", ["BCE none", "BCE L1", "BCE L2"]),
+        "T7, penalty alone": ("claims_binary", ["MSE L2", "BCE L2"]),
+    }
+    assert list(better) == list(claims.BESIDE)
+    for beside, (name, raised) in better.items():
+        module, results = MODULES[name], dict.fromkeys(arms[name], scores)
+        for arm in raised:
+            results = improved(results, arm)
+        if name == "claims_binary":
+            rates = {str(rate): 5 for rate in module.RATES}
+            results = {"chosen": results, "epochs": dict.fromkeys(module.LOSSES, rates)}
+        planned = [s for s in module.plan([]) if s["seed"] < 20]
+        runs = [{"settings": settings, "results": results} for settings in planned]
+        found = module.differences(runs)[beside]
+        assert all(gaps == pytest.approx([1.0] * 20) for gaps in found.values())
+
+
+def test_texts_are_a_case_of_more_than_two_classes():
+    found = claims.stored_differences(("claims_multiclass",))
+    texts, all_sets = found["T6"], found["bce-multiclass"]
+    assert {context[0] for context in all_sets} == set(MODULES["claims_multiclass"].DATA)
+    assert {c for c in all_sets if c[0] in claims_data.TEXTS} == set(texts)
+    assert all(all_sets[context] == gaps for context, gaps in texts.items())
 
 
 def test_the_differences_of_rates_and_of_robust_losses():
@@ -397,7 +572,7 @@ def test_the_differences_of_rates_and_of_robust_losses():
     errors = {"MSE": 4.0, "MAE": 2.0, "Huber": 1.0}
     epochs = {"MSE": 9, "MAE": 8, "Huber": 5}
     results = {
-        "chosen": {loss: {"error": error} for loss, error in errors.items()},
+        "minimum": {loss: {"error": error} for loss, error in errors.items()},
         "epochs": {
             loss: {str(rate): n for rate in claims_regression.RATES} for loss, n in epochs.items()
         },
@@ -416,7 +591,7 @@ def test_the_differences_of_rates_and_of_robust_losses():
 def test_the_epochs_of_the_slower_loss_come_first(name, slow):
     module = MODULES[name]
     scores = {"accuracy": 0.5, "f1": 0.5}
-    arms = ["BCE none", "MSE none", "BCE L2", "MSE L1", "hinge none", "CE", "BCE"]
+    arms = [*BINARY_ARMS, "CE", "BCE"]
     counts = {
         loss: {str(rate): 9 if loss == slow else 5 for rate in module.RATES}
         for loss in module.LOSSES
@@ -424,7 +599,8 @@ def test_the_epochs_of_the_slower_loss_come_first(name, slow):
     results = {"chosen": dict.fromkeys(arms, scores), "epochs": counts}
     found = module.differences([{"settings": s, "results": results} for s in module.plan([])])
     assert all(set(gaps.tolist()) == {4.0} and len(gaps) >= 20 for gaps in found["T9"].values())
-    assert {context[-1] for context in found["T9"]} == {"fixed rate", "own rate"}
+    fixed = {f"rate {rate:g}" for rate in module.RATES}
+    assert {context[-1] for context in found["T9"]} == fixed | {"own rate"}
 
 
 # What the trials notice ---------------------------------------------------------------------------

@@ -2,11 +2,17 @@
 
 Three data sets of inputs between 0 and 1, in each of which one class is normal. In the first
 reading an autoencoder is trained on normal rows to give back its inputs, and a row is the more
-anomalous the worse its own loss. In the second a classifier is trained on normal rows and a few
-anomalies, one in twenty. Within a seed the losses share the split, the first weights and the
-batches; each is trained by Adam at the same six rates, and the seed takes the rate with the best
-area under the ROC curve on its validation rows. The threshold is the score that one normal
-validation row in twenty exceeds, and test rows are then called anomalous or not.
+anomalous the worse it is given back, which is scored in two ways: by the loss that the network was
+trained with, and by the squared error for both. In the second a classifier is trained on normal
+rows and a few anomalies, one in twenty, and scores a row by its logit. Within a seed the losses
+share the split, the first weights and the batches; each is trained by Adam at the same six rates,
+and for each way of scoring the seed takes the rate with the best area under the ROC curve on its
+validation rows, of which half are anomalies. The threshold is the score that one normal validation
+row in twenty exceeds, and test rows are then called anomalous or not. For a classifier the mean
+slope of the sigmoid on the training anomalies is stored too, for each rate. The scales from 0 to 1
+are those of all rows, without their labels.
+
+First autoencoders were scored by their own losses only. The second way came after the results.
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ from lossbook.torch import as_torch
 LOSSES = ("MSE", "BCE")
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 READINGS = ("autoencoder", "classifier")
+OWN, SQUARED, LOGIT = "its own loss", "the squared error", "its logit"
 #: The share of anomalies among the rows that train the classifier.
 ANOMALIES = 0.05
 #: The share of normal validation rows above the threshold.
@@ -107,26 +114,48 @@ def fit(settings, features, anomalous, *, count=EPOCHS):
     weights = train(weights, rates, loss, batches, Adam(1.0))
     with torch.no_grad():
         if rebuild:
-            scores = values(weights, inputs, inputs).sum(dim=2)
+            own = values(weights, inputs, inputs).sum(dim=2)
+            gaps = torch.sigmoid(outputs(weights, inputs)) - inputs
+            scored = {OWN: own, SQUARED: gaps.square().sum(dim=2)}
         else:
-            scores = outputs(weights, inputs)[..., 0]
-    scores = np.nan_to_num(scores.to(torch.float64).numpy())
+            scored = {LOGIT: outputs(weights, inputs)[..., 0]}
     results = {}
-    for name, s in slices([loss for loss, _ in NETWORKS]).items():
-        validated = [area_under_roc(row[validation], anomalous[validation]) for row in scores[s]]
-        best = s.start + int(np.argmax(validated))
-        normal = validation[anomalous[validation] == 0]
-        threshold = np.quantile(scores[best][normal], 1 - FALSE_ALARMS)
-        called = scores[best][test] > threshold
-        results[name] = {
-            "rate": NETWORKS[best][1],
-            "validation": max(validated),
-            "true_positive_rate": float(called[anomalous[test] == 1].mean()),
-            "false_positive_rate": float(called[anomalous[test] == 0].mean()),
-            "area": area_under_roc(scores[best][test], anomalous[test]),
-            "average_precision": average_precision(scores[best][test], anomalous[test]),
+    for by, scores in scored.items():
+        scores = np.nan_to_num(scores.to(torch.float64).numpy())
+        results[by] = {
+            name: measured(scores[s], anomalous, validation, test)
+            for name, s in slices([loss for loss, _ in NETWORKS]).items()
         }
+    if not rebuild:
+        odd = 1 / (1 + np.exp(-np.clip(scores[:, training[half:]], -700, 700)))
+        for name, s in slices([loss for loss, _ in NETWORKS]).items():
+            slopes = (odd * (1 - odd)).mean(axis=1)[s]
+            results[LOGIT][name]["slopes"] = dict(
+                zip(map(str, RATES), slopes.tolist(), strict=True)
+            )
     return weights, results
+
+
+def measured(scores, anomalous, validation, test):
+    """What the rate with the best area on validation rows does on test rows.
+
+    `scores` has a row for each rate.
+    """
+    validated = [area_under_roc(row[validation], anomalous[validation]) for row in scores]
+    best = int(np.argmax(validated))
+    normal = validation[anomalous[validation] == 0]
+    threshold = np.quantile(scores[best][normal], 1 - FALSE_ALARMS)
+    called = scores[best][test] > threshold
+    tested = [area_under_roc(row[test], anomalous[test]) for row in scores]
+    return {
+        "rate": RATES[best],
+        "validation": max(validated),
+        "true_positive_rate": float(called[anomalous[test] == 1].mean()),
+        "false_positive_rate": float(called[anomalous[test] == 0].mean()),
+        "area": tested[best],
+        "average_precision": average_precision(scores[best][test], anomalous[test]),
+        "areas": {str(rate): area for rate, area in zip(RATES, tested, strict=True)},
+    }
 
 
 def values(weights, inputs, wanted):
@@ -159,9 +188,10 @@ def differences(runs):
     found = {}
     for context, of_context in by_context(runs, "data", "reading").items():
         results = [entry["results"] for entry in of_context]
-        for metric, words in (("true_positive_rate", "true positives"), ("area", "area")):
-            gaps = [r["BCE"][metric] - r["MSE"][metric] for r in results]
-            found.setdefault("T10", {})[*context, words] = gaps
+        for by in results[0]:
+            for metric, words in (("true_positive_rate", "true positives"), ("area", "area")):
+                gaps = [r[by]["BCE"][metric] - r[by]["MSE"][metric] for r in results]
+                found.setdefault("T10", {})[*context, by, words] = gaps
     return found
 
 

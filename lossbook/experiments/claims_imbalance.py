@@ -130,15 +130,14 @@ def measured(logits, labels):
 
 
 def differences(runs):
-    """The paired differences of each claim, by context, in the order of the seeds."""
+    """The paired differences from squared error, and from weights, in the order of the seeds."""
     found = {}
     for (data,), of_data in by_context(runs, "data").items():
         results = [entry["results"] for entry in of_data]
-        for second in ("MSE", "weighted BCE"):
+        for name, second in (("ce-imbalance", "MSE"), ("ce-imbalance, weights", "weighted BCE")):
             for metric in ("average_precision", "recall"):
                 gaps = [r["BCE"][metric] - r[second][metric] for r in results]
-                context = data, f"against {second}", metric.replace("_", " ")
-                found.setdefault("ce-imbalance", {})[context] = gaps
+                found.setdefault(name, {})[data, metric.replace("_", " ")] = gaps
     return found
 
 
