@@ -470,8 +470,9 @@ WHY = {
     "T7": "With a rate and a strength of its own for each, BCE with L2 is clearly ahead nowhere, "
     "and neither is BCE under the same penalty.",
     "T8": "It repeats T1, and names no metric, data or rival either.",
-    "T9": "On two classes BCE is ahead at small rates and, with a hidden layer, MSE at large "
-    "ones, and with rates of their own BCE's lead stays in a few contexts of several classes.",
+    "T9": "On two classes BCE is ahead at small rates and MSE at large ones, above all with a "
+    "hidden layer, and with rates of their own BCE's lead stays in a few contexts of several "
+    "classes.",
     "T10": "BCE is clearly ahead only where the classifier of masses fails under squared error, "
     "and MSE only where each autoencoder is scored by its own loss.",
     "only-accuracy": "Two models that are right equally often may have different losses.",
