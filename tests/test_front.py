@@ -35,7 +35,7 @@ LEAST_QUESTIONS = 12
 LEAST_FIGURES = 2
 # Upper case where the field writes it so: people's names and abbreviations.
 NAMES = re.compile(
-    "AdamW|Adam|AMSGrad|AUC|BCE|Bernoulli|Bonferroni.s|Brier|CosFace|Crammer|Dice|ELBO|F1|Hessian"
+    "AdamW|Adam|AMSGrad|AUC|BCE|Bernoulli|Bonferroni.s|Brier|CosFace|Crammer|Dice|ELBO|F1|Hessian|Holm.s"
     "|Huber|InfoNCE|IoU|Jaccard|Jacobian|Jensen|KL|Kantorovich|Kullback|L1|L2|LINEX|Laplace|Leibler"
     "|Lipschitz|MAP|MSE|NLL|Nesterov|Platt|Poisson|RMSE|RMSProp|RSS|Rubinstein|SGD|Shannon|Singer"
     "|Tversky|VJP|Wasserstein|Watkins|Weston"

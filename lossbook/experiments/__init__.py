@@ -14,6 +14,14 @@ with extra("experiments"):
 
 STUDIES = (
     "blur",
+    "claims_anomaly",
+    "claims_binary",
+    "claims_boxes",
+    "claims_images",
+    "claims_imbalance",
+    "claims_multiclass",
+    "claims_rates",
+    "claims_regression",
     "cnn_mnist",
     "embedding",
     "memorisation",
