@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from lossbook.data import load_mnist
+from lossbook.experiments.study import completed
 from lossbook.experiments.trial import footprint
 from lossbook.optim import Adam
 from lossbook.torch import as_torch
@@ -51,10 +52,10 @@ def plan(done):
     """The tuning runs; once they are done, also the final runs at each loss's best rates."""
     cells = [(loss, code) for code in CODES for loss in LOSSES]
     tuning = [_settings("tune", *cell, rate, TUNING_SEED) for cell in cells for rate in RATES]
-    finished = [entry["settings"] for entry in done]
-    if any(settings not in finished for settings in tuning):
+    tuned = completed(tuning, done)
+    if tuned is None:
         return tuning
-    best = best_rates([entry for entry in done if entry["settings"] in tuning])
+    best = best_rates(tuned)
     return tuning + [
         _settings("final", *cell, best[cell], seed) for seed in SEEDS for cell in cells
     ]

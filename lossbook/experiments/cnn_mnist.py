@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from lossbook.data import load_mnist, split_validation
+from lossbook.experiments.study import completed
 from lossbook.experiments.trial import footprint
 from lossbook.train import Settings, objective, predict, train
 from lossbook.train.arrays import as_digits, as_tensor
@@ -38,10 +39,10 @@ def plan(done):
         for (loss, optimizer), rates in RATES.items()
         for rate in rates
     ]
-    finished = [entry["settings"] for entry in done]
-    if any(settings not in finished for settings in tuning):
+    tuned = completed(tuning, done)
+    if tuned is None:
         return tuning
-    best = best_rates([entry for entry in done if entry["settings"] in tuning])
+    best = best_rates(tuned)
     return tuning + [
         _settings("final", loss, optimizer, best[loss, optimizer], seed)
         for seed in SEEDS

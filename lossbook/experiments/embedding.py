@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from lossbook.data import load_mnist
+from lossbook.experiments.study import completed
 from lossbook.experiments.trial import footprint
 from lossbook.metrics import mean_average_precision, recall_at_k
 from lossbook.optim import Adam
@@ -93,10 +94,10 @@ class Directions(nn.Module):
 def plan(done):
     """The tuning runs; once they are done, also the final runs at each way's best rate."""
     tuning = [_settings("tune", name, rate, TUNING_SEED) for name in WAYS for rate in RATES]
-    finished = [entry["settings"] for entry in done]
-    if any(settings not in finished for settings in tuning):
+    tuned = completed(tuning, done)
+    if tuned is None:
         return tuning
-    best = best_rates([entry for entry in done if entry["settings"] in tuning])
+    best = best_rates(tuned)
     return tuning + [_settings("final", name, best[name], seed) for seed in SEEDS for name in WAYS]
 
 

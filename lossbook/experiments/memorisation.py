@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from lossbook.data import load_mnist
+from lossbook.experiments.study import completed
 from lossbook.experiments.trial import footprint
 from lossbook.numerics import one_hot
 from lossbook.optim import Adam
@@ -52,10 +53,10 @@ OBJECTIVES = {
 def plan(done):
     """The tuning runs; once they are done, also the final runs at each loss's best rate."""
     tuning = [_settings("tune", name, rate, TUNING_SEED) for name in OBJECTIVES for rate in RATES]
-    finished = [entry["settings"] for entry in done]
-    if any(settings not in finished for settings in tuning):
+    tuned = completed(tuning, done)
+    if tuned is None:
         return tuning
-    best = best_rates([entry for entry in done if entry["settings"] in tuning])
+    best = best_rates(tuned)
     return tuning + [
         _settings("final", name, best[name], seed) for seed in SEEDS for name in OBJECTIVES
     ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossbook.data import load_mnist
+from lossbook.experiments.study import completed
 from lossbook.layers import Network
 from lossbook.loss import LOSSES
 from lossbook.optim import Adam
@@ -59,10 +60,10 @@ cross_entropy = LOSSES["softmax_cross_entropy"]
 def plan(done):
     """The tuning runs; once they are done, also the final runs at each network's best rate."""
     tuning = [_settings("tune", name, rate, TUNING_SEED) for name in NETWORKS for rate in RATES]
-    finished = [entry["settings"] for entry in done]
-    if any(settings not in finished for settings in tuning):
+    tuned = completed(tuning, done)
+    if tuned is None:
         return tuning
-    best = best_rates([entry for entry in done if entry["settings"] in tuning])
+    best = best_rates(tuned)
     return tuning + [
         _settings("final", name, best[name], seed) for seed in SEEDS for name in NETWORKS
     ]

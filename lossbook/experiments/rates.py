@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from lossbook.data import load_breast_cancer, load_diabetes
+from lossbook.experiments.study import completed
 from lossbook.experiments.trial import footprint
 from lossbook.extras import extra
 from lossbook.loss import LOSSES
@@ -112,10 +113,10 @@ def plan(done):
         for schedule in SCHEDULES
         for lr in NETWORK_RATES
     ]
-    finished = [entry["settings"] for entry in done]
-    if any(settings not in finished for settings in tuning):
+    tuned = completed(tuning, done)
+    if tuned is None:
         return first + tuning
-    best = best_rates(done)
+    best = best_rates(tuned)
     return (
         first
         + tuning

@@ -49,6 +49,22 @@ def make_trial(name):
         return json.loads(json.dumps(_module(name).trial()))
 
 
+def completed(planned, done):
+    """The runs that were planned, each with its results; None while one of them is missing.
+
+    What the final runs of a study are may depend on its tuning runs, and only on all of them.
+
+    Examples
+    --------
+    >>> done = [{"settings": {"lr": 0.1}, "results": {"score": 3}}]
+    >>> completed([{"lr": 0.1}], done) == done, completed([{"lr": 0.1}, {"lr": 1.0}], done)
+    (True, None)
+    """
+    found = [entry for entry in done if entry["settings"] in planned]
+    finished = [entry["settings"] for entry in found]
+    return found if all(settings in finished for settings in planned) else None
+
+
 def is_current(name):
     """Whether the code as it stands computes what the stored results were computed with."""
     return _agree(load(name)["trial"], make_trial(name))

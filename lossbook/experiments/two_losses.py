@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from lossbook.data import load_mnist
+from lossbook.experiments.study import completed
 from lossbook.experiments.trial import footprint
 from lossbook.optim import Adam
 from lossbook.torch import as_torch
@@ -66,10 +67,10 @@ def plan(done):
         for rate in (RATES if len(choices) == 1 else FEW_RATES)
         for choice in choices
     ]
-    finished = [entry["settings"] for entry in done]
-    if any(settings not in finished for settings in tuning):
+    tuned = completed(tuning, done)
+    if tuned is None:
         return tuning
-    best = best_settings([entry for entry in done if entry["settings"] in tuning])
+    best = best_settings(tuned)
     return tuning + [_settings("final", arm, *best[arm], seed) for seed in SEEDS for arm in ARMS]
 
 
