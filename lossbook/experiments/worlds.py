@@ -252,6 +252,20 @@ def best_rates(runs):
     return {pair: max(of_rate, key=of_rate.get) for pair, of_rate in scores.items()}
 
 
+def final_runs(study):
+    """What the final runs of a stored study measured: pair of loss and optimiser to a list by seed.
+
+    Each is a dict that also holds the run's ``seed`` and ``lr``.
+    """
+    found = {}
+    final = [entry for entry in study["runs"] if entry["settings"]["stage"] == "final"]
+    for entry in sorted(final, key=lambda entry: entry["settings"]["seed"]):
+        settings = entry["settings"]
+        kept = {key: settings[key] for key in ("seed", "lr")} | entry["results"]
+        found.setdefault((settings["loss"], settings["optimizer"]), []).append(kept)
+    return found
+
+
 def accuracy(outputs, labels):
     """The share of rows whose largest output is that of their label."""
     return float(np.mean(outputs.argmax(-1) == labels))

@@ -55,7 +55,7 @@ def evaluate(network, loss_name, images, labels):
 def fit_temperature(outputs, ids):
     r"""The number T by which outputs are divided to make them the best logits of these ids.
 
-    .. math:: \operatorname{arg\,min}_T \; -\frac1N \sum_i \log \operatorname{softmax}(z_i / T)_{y_i}
+    .. math:: \operatorname{arg\,min}_T \; \tfrac1N \sum_i \mathrm{crossentropy}(z_i / T, y_i)
 
     The order of a row stays, and so its answer does. The loss is convex in 1/T.
 
