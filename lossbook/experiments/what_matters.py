@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -127,6 +126,7 @@ def initial_network(variant, seed):
 def shifted(images, rng):
     """Images, each moved by up to SHIFT pixels along both axes; what comes in is black.
 
+    >>> import numpy as np
     >>> one = torch.zeros(1, 1, 5, 5)
     >>> one[0, 0, 2, 2] = 1.0
     >>> moved = shifted(one.repeat(100, 1, 1, 1), np.random.default_rng(0))
