@@ -317,7 +317,7 @@ def reliability_curve(probabilities, ids, /, *, bins=15, strategy="uniform"):
     array([2, 2])
     """
     bins = checks.count("bins", bins)
-    if strategy not in ("uniform", "quantile"):
+    if not isinstance(strategy, str) or strategy not in ("uniform", "quantile"):
         raise ValueError(f"strategy must be 'uniform' or 'quantile', got {strategy!r}")
     confidence, correct = _confidences(probabilities, ids)
     if np.isnan(confidence).any():

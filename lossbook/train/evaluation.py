@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
-from lossbook.checks import count, plain, real
+from lossbook.checks import count, plain, real, refuse_where, silent
 from lossbook.extras import extra
-from lossbook.loss import LOSSES
+from lossbook.numerics import softmax
+from lossbook.spaces import CLASS_ID
 from lossbook.train.arrays import as_digits, as_images, as_inputs, as_tensor
 from lossbook.train.step import objective
 
@@ -52,10 +55,11 @@ def evaluate(network, loss_name, images, labels):
     return {"loss": objective(loss_name)(outputs, ids).item(), "accuracy": accuracy.item()}
 
 
+@silent
 def fit_temperature(outputs, ids):
     r"""The number T by which outputs are divided to make them the best logits of these ids.
 
-    .. math:: \operatorname{arg\,min}_T \; \tfrac1N \sum_i \mathrm{crossentropy}(z_i / T, y_i)
+    .. math:: \operatorname{arg\,min}_T -\frac1N \sum_i \log \operatorname{softmax}(z_i / T)_{y_i}
 
     The order of a row stays, and so its answer does. The loss is convex in 1/T.
 
@@ -88,22 +92,28 @@ def fit_temperature(outputs, ids):
     2.0
     """
     with extra("stats"):
-        from scipy.optimize import minimize_scalar
+        from scipy.optimize import brentq
 
     outputs = real("outputs", plain("outputs", outputs))[1].astype(np.float64)
     if outputs.ndim != 2 or not outputs.size:
         raise ValueError(f"outputs must have shape (N, C), not empty, got {outputs.shape}")
-    if not np.isfinite(outputs).all():
-        raise ValueError(f"outputs must be finite, got {outputs[~np.isfinite(outputs)][0]}")
-    # Centred and of size 1, the outputs leave the search a scale of its own.
-    outputs = outputs - outputs.mean(axis=1, keepdims=True)
-    size = float(np.sqrt(np.mean(outputs**2))) or 1.0
-    cross_entropy = LOSSES["softmax_cross_entropy"]
+    refuse_where(~np.isfinite(outputs), "outputs", "must be finite", outputs)
+    ids = CLASS_ID.checked("ids", plain("ids", ids), "outputs", outputs, axes=1)
+    # How far each output is behind the largest of its row, halved so that it cannot overflow, and
+    # how far ahead of the one of the row's own class. What is added to a whole row changes neither.
+    behind = outputs / 2 - outputs.max(axis=1, keepdims=True) / 2
+    excess = behind - np.take_along_axis(behind, ids[:, None], axis=1)
+    excess /= -behind.min() or 1.0
 
-    def loss(log_inverse):
-        return float(cross_entropy.value(outputs / size * np.exp(log_inverse), ids))
+    def slope(log_temperature):
+        """The loss's slope with respect to 1/T, times a constant, for any order of the rows."""
+        probabilities = softmax(behind / math.exp(log_temperature) * 2)
+        return math.fsum(np.sum(probabilities * excess, axis=1))
 
-    ends = np.log([size / 1e4, size / 1e-4])
-    loss(0.0)  # refuses ids before the search
-    found = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-9})
-    return float(min(max(size / np.exp(found.x), 1e-4), 1e4))
+    low, high = math.log(1e-4), math.log(1e4)
+    if not excess.any() or slope(high) > 0:
+        return 1e4
+    # Where all rows are right the slope may vanish in rounding, but never is above 0.
+    if excess.max() <= 0 or slope(low) < 0:
+        return 1e-4
+    return math.exp(brentq(slope, low, high, xtol=1e-12))
