@@ -1,9 +1,9 @@
-"""Chapter 19's clean world: 55,000 images with their own labels, read once, by SGD and Adam."""
+"""Chapter 19's clean world: 30,000 images with their own labels, read once, by SGD and Adam."""
 
 from lossbook.experiments.worlds import World
 
 WORLD = World(
-    training=55_000,
+    training=30_000,
     validation=5_000,
     epochs=1,
     batch_size=128,
