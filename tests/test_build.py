@@ -353,11 +353,13 @@ def test_pages_are_made_from_the_runs_that_were_tested(tmp_path):
     chapters = {"sound": sound, "partly": sound, "wrong": wrong}
     book = small_book(tmp_path, chapters)
     shutil.copy(ROOT / "book" / "conftest.py", book / "book")
-    settings = ("--nbval", "--nbval-current-env", "-p", "no:cacheprovider")
+    # Loaded before nbval, which starts faster then.
+    settings = ("-p", "light", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider")
     files = ("book/sound.ipynb", "book/wrong.ipynb", "book/partly.ipynb::Cell 0")
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", *settings, *files],
         cwd=book,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(TOOLS)])},
         capture_output=True,
         text=True,
         check=False,
