@@ -314,22 +314,26 @@ def test_only_final_runs_are_shown_the_test_images(name, stage, asked):
 
 
 @ALL
-def test_a_run_is_measured_on_its_validation_images_with_their_recorded_labels(name, asked):
-    world = few(name)
-    settings = final("brier")
+def test_a_run_is_measured_on_validation_images_as_recorded_and_on_test_images(name, asked):
+    world = few(name, **({} if name == "world_imbalanced" else {"validation": 200}))
+    settings, test = final(world.compared[1], lr=1e-2), (IMAGES[-48:], LABELS[-48:])
     data = world.draw(3, IMAGES, LABELS)
-    network, found = world.fit(settings, data, (IMAGES[-48:], LABELS[-48:]))
+    network, found = world.fit(settings, data, test)
     assert world.run(settings) == found
     outputs = train.predict(network, data[0][1])
-    recorded = data[2][1]
-    expected = np.mean(outputs.argmax(1) == recorded)
+    answers, true, recorded = outputs.argmax(1), data[1][1], data[2][1]
+    expected = np.mean(answers == recorded)
     if name == "world_imbalanced":
-        expected = np.mean([np.mean(outputs.argmax(1)[recorded == k] == k) for k in range(10)])
+        expected = np.mean([np.mean(answers[recorded == k] == k) for k in range(10)])
     assert found["validation_accuracy"] == pytest.approx(expected, rel=1e-12)
-    told = train.predict(network, IMAGES[-48:]).argmax(1)
-    assert found["accuracy"] == pytest.approx(np.mean(told == LABELS[-48:]), rel=1e-5)
+    if name == "world_flipped":
+        assert expected != np.mean(answers == true)
     temperature = train.fit_temperature(outputs, recorded)
     assert found["temperature"] == pytest.approx(temperature, rel=1e-5)
+    shown = train.predict(network, test[0])
+    assert found["accuracy"] == pytest.approx(np.mean(shown.argmax(1) == test[1]), rel=1e-5)
+    told = worlds.details(shown, test[1], found["temperature"])
+    assert {key: found[key] for key in told} == told
 
 
 def test_rare_classes_count_as_much_as_common_ones_by_which_rates_are_chosen():
@@ -379,10 +383,21 @@ def test_of_labels_half_learnt_the_share_is_that_of_the_wrong_ones_alone():
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("stage", ["tune", "final"])
 @pytest.mark.parametrize("name", ["world_flipped", "world_clean"])
-def test_a_run_that_diverges_is_a_result(name, stage, asked):
+def test_a_run_that_diverges_ends_at_once_and_is_a_result(name, stage, asked, monkeypatch):
+    step, values = worlds.training_step, []
+
+    def look(*args):
+        made = step(*args)
+        values.append(made[0].item())
+        return made
+
+    monkeypatch.setattr(worlds, "training_step", look)
     for loss, optimizer in (("squared_error", "sgd"), ("exponential", "adam")):
+        values.clear()
         settings = final(loss, lr=1e12, optimizer=optimizer) | {"stage": stage}
         assert few(name).run(settings) == {"diverged": True, "validation_accuracy": 0.0}
+        assert np.isfinite(values).tolist() == [True] * (len(values) - 1) + [False]
+        assert len(values) < 6
 
 
 def test_weights_that_the_last_step_made_infinite_are_seen(monkeypatch):
