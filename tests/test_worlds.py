@@ -666,3 +666,16 @@ def test_a_trial_made_again_is_the_same(name, sound):
     pairs = {" ".join(pair) for pair in STUDIES[name].WORLD.grids}
     assert again["rates"].keys() == {p for p in pairs if p.startswith(f"{worlds.BASELINE} ")}
     assert ("history" in again[f"{worlds.BASELINE} adam"]) == (name == "world_flipped")
+
+
+def test_final_runs_are_given_by_pair_and_in_the_order_of_their_seeds():
+    runs = [
+        {"settings": final("hinge", seed), "results": {"accuracy": seed / 10}} for seed in (2, 0, 1)
+    ]
+    runs += [{"settings": final("hinge", 5) | {"stage": "tune"}, "results": {}}]
+    runs += [{"settings": final("brier", 4, "sgd"), "results": {"diverged": True}}]
+    found = worlds.final_runs({"runs": runs})
+    assert found == {
+        ("hinge", "adam"): [{"seed": s, "lr": 3e-3, "accuracy": s / 10} for s in (0, 1, 2)],
+        ("brier", "sgd"): [{"seed": 4, "lr": 3e-3, "diverged": True}],
+    }
