@@ -168,9 +168,10 @@ class World:
         outputs = predict(network, images[1])
         results = {"validation_accuracy": self.score(outputs, recorded[1])}
         if test is not None:
-            results |= report(outputs, recorded[1], predict(network, test[0]), test[1])
+            seen = predict(network, test[0])
+            results |= report(outputs, recorded[1], seen, test[1])
             if settings["loss"] in self.compared:
-                results |= details(predict(network, test[0]), test[1], results["temperature"])
+                results |= details(seen, test[1], results["temperature"])
         if follow:
             results |= {"history": history, "memorised": history[-1]["memorised"]}
         return network, results
