@@ -178,6 +178,59 @@ def holm(p_values, /):
     return adjusted
 
 
+def runs_needed(spread, half_width, /, level=0.95):
+    r"""The least number of runs, or of pairs of runs, whose interval is as narrow as is asked for.
+
+    .. math:: \min \{\, n \ge 2 : t_{n-1,\,(1+\mathrm{level})/2}\; s / \sqrt n \le h \,\}
+
+    For a plan: `spread` is what a pilot has seen, and a few runs of a pilot know it badly.
+
+    Parameters
+    ----------
+    spread : float >= 0
+        s, the standard deviation of the runs, or of the differences of their pairs.
+    half_width : float > 0
+        h, how far the interval may reach on each side, in the units of `spread`.
+    level : float in (0, 1)
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument that is no such number, or where more than a million runs would be needed.
+
+    Source: the interval of :func:`mean_interval`, solved for n.
+
+    Examples
+    --------
+    >>> runs_needed(0.1, 0.1), runs_needed(0.1, 0.05)
+    (7, 18)
+    """
+    with extra("stats"):
+        from scipy import stats
+
+    spread = checks.number("spread", spread, 0)
+    half_width = checks.number("half_width", half_width, 0, open_low=True)
+    level = _level(level)
+
+    def reach(n):
+        return stats.t.ppf((1 + level) / 2, n - 1) * spread / np.sqrt(n)
+
+    # The reach falls as n grows, so the least n is between a power of 2 and the next.
+    most = 2
+    while reach(most) > half_width:
+        most *= 2
+        if most > 2**20:
+            raise ValueError(
+                f"half_width must be large enough for a million runs at spread {spread}, "
+                f"got {half_width}"
+            )
+    least = max(2, most // 2)
+    while least < most:
+        middle = (least + most) // 2
+        least, most = (least, middle) if reach(middle) <= half_width else (middle + 1, most)
+    return least
+
+
 @checks.silent
 def two_way_interval(table, /, level=0.95, *, resamples=1000, seed=0):
     r"""Bootstrap interval for the mean of a table that counts both the seeds and the test examples.

@@ -280,10 +280,12 @@ def mean_average_precision(scores, relevant, /):
     return float(np.mean([average_precision(*row) for row in rows]))
 
 
-def reliability_curve(probabilities, ids, /, *, bins=15):
-    """What a model claims and what comes true, in bins of equal width.
+def reliability_curve(probabilities, ids, /, *, bins=15, strategy="uniform"):
+    """What a model claims and what comes true, in bins of equal width or of equal counts.
 
-    Bin m of M holds the confidences in ((m - 1)/M, m/M]; a confidence of 0 goes to the first.
+    Under "uniform", bin m of M holds the confidences in ((m - 1)/M, m/M]; a confidence of 0 goes to
+    the first. Under "quantile" the rows are sorted by confidence and cut into M parts, as equal in
+    number as they can be while equal confidences share a bin: that of the first of them.
 
     Parameters
     ----------
@@ -294,6 +296,7 @@ def reliability_curve(probabilities, ids, /, *, bins=15):
     ids : array of shape (N,)
         Class ids in [0, C - 1], or labels 0 and 1.
     bins : int, at least 1
+    strategy : "uniform" or "quantile"
 
     Returns
     -------
@@ -310,12 +313,20 @@ def reliability_curve(probabilities, ids, /, *, bins=15):
     >>> curve = reliability_curve([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [0, 1, 1], bins=2)
     >>> curve.confidence.round(2), curve.accuracy.round(2), curve.count
     (array([ nan, 0.77]), array([ nan, 0.67]), array([0, 3]))
+    >>> reliability_curve([0.6, 0.7, 0.8, 0.9], [0, 1, 1, 1], bins=2, strategy="quantile").count
+    array([2, 2])
     """
     bins = checks.count("bins", bins)
+    if not isinstance(strategy, str) or strategy not in ("uniform", "quantile"):
+        raise ValueError(f"strategy must be 'uniform' or 'quantile', got {strategy!r}")
     confidence, correct = _confidences(probabilities, ids)
     if np.isnan(confidence).any():
         return ReliabilityCurve(*np.full((3, bins), np.nan))
-    bin_ids = np.digitize(confidence, np.arange(1, bins) / bins, right=True)
+    if strategy == "uniform":
+        bin_ids = np.digitize(confidence, np.arange(1, bins) / bins, right=True)
+    else:
+        ahead = np.searchsorted(np.sort(confidence), confidence)
+        bin_ids = ahead * bins // len(confidence)
     count = np.bincount(bin_ids, minlength=bins)
     return ReliabilityCurve(
         _ratio(np.bincount(bin_ids, confidence, minlength=bins), count, np.nan),
@@ -324,7 +335,7 @@ def reliability_curve(probabilities, ids, /, *, bins=15):
     )
 
 
-def expected_calibration_error(probabilities, ids, /, *, bins=15):
+def expected_calibration_error(probabilities, ids, /, *, bins=15, strategy="uniform"):
     r"""How far claims and outcomes lie apart on average, over the bins of `reliability_curve`.
 
     .. math:: \sum_m \frac{n_m}{N} \left| \mathrm{acc}_m - \mathrm{conf}_m \right|
@@ -339,7 +350,7 @@ def expected_calibration_error(probabilities, ids, /, *, bins=15):
     >>> round(expected_calibration_error([0.9, 0.9, 0.9, 0.9], [1, 1, 1, 0]), 4)
     0.15
     """
-    curve = reliability_curve(probabilities, ids, bins=bins)
+    curve = reliability_curve(probabilities, ids, bins=bins, strategy=strategy)
     used = curve.count != 0
     gaps = np.abs(curve.accuracy - curve.confidence)[used]
     return float(np.average(gaps, weights=curve.count[used]))

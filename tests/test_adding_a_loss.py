@@ -111,7 +111,7 @@ def run(root, *arguments):
     finished = subprocess.run(
         [sys.executable, *arguments],
         cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
+        env=os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'book' / '_tools'}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -120,9 +120,14 @@ def run(root, *arguments):
     return finished.returncode == 0, finished.stdout
 
 
+def run_tests(root, *arguments):
+    """Run tests of the copy. `light`, loaded before nbval, lets that start faster."""
+    options = ["-q", "-p", "light", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    return run(root, "-m", "pytest", *options, *arguments)
+
+
 def run_battery(root, *files):
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", " or ".join(LOSSES)]
-    return run(root, "-m", "pytest", *options, *(f"tests/{file}" for file in files))
+    return run_tests(root, "-k", " or ".join(LOSSES), *(f"tests/{file}" for file in files))
 
 
 def test_functions_cards_and_cases_are_all_it_takes(copied):
@@ -136,8 +141,7 @@ def test_functions_cards_and_cases_are_all_it_takes(copied):
 
 def chapter_passes(root):
     rules = "losses_of_the_chapter"
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", f"14- and {rules}"]
-    return run(root, "-m", "pytest", *options, "tests/test_chapters.py")
+    return run_tests(root, "-k", f"14- and {rules}", "tests/test_chapters.py")
 
 
 def test_the_chapter_shows_and_derives_them(copied):
@@ -181,8 +185,7 @@ def test_a_card_or_a_case_of_no_loss_is_refused(copied):
         "tests/test_cards.py::test_every_card_is_that_of_a_loss",
         "tests/test_losses.py::test_every_case_is_that_of_a_loss",
     ]
-    options = ["-q", "-p", "no:cacheprovider"]
-    passed, said = run(copied("card", "case"), "-m", "pytest", *options, *tests)
+    passed, said = run_tests(copied("card", "case"), *tests)
     assert not passed
     assert "2 failed" in said
     # Once for each; where the whole report is shown, as in CI, once more in its summary.

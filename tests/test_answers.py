@@ -16,6 +16,7 @@ from notebooks import ANSWER, END, normalised  # noqa: E402
 CONFIGURATION = f"""
 import sys
 sys.path.insert(0, {str(TOOLS)!r})
+import light
 extensions = ["myst_nb", "book_answers"]
 nb_execution_mode = "off"
 """

@@ -109,6 +109,7 @@ def test_the_first_cell_says_in_one_line_how_to_get_lossbook(repository):
 CONF = f"""
 import sys
 sys.path.insert(0, {str(TOOLS)!r})
+import light
 extensions = ["myst_nb", "sphinx_exercise", "sphinxcontrib.bibtex", "book_download"]
 myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
 bibtex_bibfiles = ["references.bib"]

@@ -13,6 +13,7 @@ from lossbook.intervals import (
     holm,
     mean_interval,
     paired_difference,
+    runs_needed,
     two_way_interval,
     wilson_interval,
 )
@@ -48,6 +49,36 @@ def test_wilson_interval_matches_scipy(n, data, level):
     result = wilson_interval(successes, n, level)
     assert tuple(result) == pytest.approx((successes / n, expected.low, expected.high), **CLOSE)
     assert 0 <= result.low <= result.estimate <= result.high <= 1
+
+
+@given(st.floats(1e-3, 2.0), levels)
+def test_runs_needed_are_the_fewest_that_reach(spread, level):
+    n = runs_needed(spread, 0.1, level)
+
+    def reach(count):
+        return stats.t.interval(level, count - 1, scale=spread / math.sqrt(count))[1]
+
+    # The two ways round the quantile differently, by 1e-14 of it.
+    assert n >= 2
+    assert reach(n) <= 0.1 * (1 + 1e-12)
+    assert n == 2 or reach(n - 1) > 0.1 * (1 - 1e-12)
+    assert runs_needed(1000 * spread, 100.0, level) == pytest.approx(n, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ((-1.0, 0.1), ValueError, "spread"),
+        ((math.nan, 0.1), ValueError, "spread"),
+        ((0.1, 0.0), ValueError, "half_width"),
+        ((1.0, 1e-9), ValueError, "half_width"),
+        (("wide", 0.1), TypeError, "spread"),
+        ((0.1, 0.1, 1.0), ValueError, "level"),
+    ],
+)
+def test_runs_needed_refuses(arguments, error, words):
+    with pytest.raises(error, match=words):
+        runs_needed(*arguments)
 
 
 def test_wilson_interval_is_exact_at_the_ends():

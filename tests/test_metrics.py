@@ -225,6 +225,123 @@ def test_calibration_error_by_hand():
     assert error == pytest.approx(2 / 3 * 0.3 + 1 / 3 * 0.6, **CLOSE)
 
 
+# Bins of equal counts -----------------------------------------------------------------------------
+
+
+def bins_of_equal_counts(confidence, correct, bins):
+    """Rows sorted and dealt one by one; of equal ones all go where the first went."""
+    rows = sorted(zip(confidence.tolist(), correct.tolist(), strict=True))
+    parts, earlier = [[] for _ in range(bins)], {}
+    for position, (claim, hit) in enumerate(rows):
+        parts[earlier.setdefault(claim, math.floor(bins * position / len(rows)))].append(
+            (claim, hit)
+        )
+    return parts
+
+
+@st.composite
+def claims_and_outcomes(draw, steps):
+    """Claims out of `steps` values, which in a few rows are often equal."""
+    length = draw(st.integers(1, 40))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    return rng.integers(0, steps + 1, length) / steps, rng.integers(0, 2, length)
+
+
+@given(claims_and_outcomes(steps=8) | claims_and_outcomes(steps=2**30), st.integers(1, 20))
+def test_bins_of_equal_counts_are_those_of_a_sorted_list(pair, bins):
+    parts = bins_of_equal_counts(*pair, bins)
+    curve = reliability_curve(*pair, bins=bins, strategy="quantile")
+    assert curve.count.tolist() == [len(part) for part in parts]
+    error = 0.0
+    for part, confidence, accuracy_ in zip(parts, curve.confidence, curve.accuracy, strict=True):
+        claims, hits = zip(*part, strict=True) if part else ([math.nan], [math.nan])
+        assert confidence == pytest.approx(sum(claims) / len(claims), nan_ok=True, **CLOSE)
+        assert accuracy_ == pytest.approx(sum(hits) / len(hits), nan_ok=True, **CLOSE)
+        error += abs(sum(hit - claim for claim, hit in part)) / len(pair[0])
+    found = expected_calibration_error(*pair, bins=bins, strategy="quantile")
+    assert found == pytest.approx(error, rel=1e-12, abs=1e-14)
+
+
+@given(st.integers(1, 60), st.integers(1, 70), st.integers(0, 2**32 - 1))
+def test_counts_are_as_equal_as_can_be_and_equal_claims_share_a_bin(length, bins, seed):
+    rng = np.random.default_rng(seed)
+    claims = rng.permutation(np.arange(1, length + 1) / (length + 1))
+    hits = rng.integers(0, 2, length)
+    count = reliability_curve(claims, hits, bins=bins, strategy="quantile").count
+    assert count.sum() == length
+    assert len(count) == bins
+    assert count.max() - count.min() <= 1
+    # A claim that is made twice stands in one bin: the means of the bins stay apart.
+    twice = np.tile(claims, 2), np.tile(hits, 2)
+    curve = reliability_curve(*twice, bins=bins, strategy="quantile")
+    assert set(curve.count % 2) == {0}
+    assert np.all(np.diff(curve.confidence[curve.count > 0]) > 0)
+    # Nothing hangs on the order of the rows, but the order of a sum.
+    order = rng.permutation(2 * length)
+    mixed = reliability_curve(*(part[order] for part in twice), bins=bins, strategy="quantile")
+    assert mixed.count.tolist() == curve.count.tolist()
+    for one, other in zip(mixed, curve, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-13, atol=0)
+
+
+@given(st.integers(1, 20), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_bins_of_equal_counts_match_scikit_learn(bins, each, seed):
+    """Its edges are interpolated, so the counts agree where they can be equal."""
+    rng = np.random.default_rng(seed)
+    rows = rng.dirichlet(np.full(4, 0.3), bins * each)
+    ids = rng.integers(0, 4, len(rows))
+    claims, hits = rows.max(axis=1), rows.argmax(axis=1) == ids
+    assume(0 < hits.sum() < len(hits))
+    assume(np.all(np.diff(np.sort(claims)) > 1e-9))
+    accuracies, confidences = calibration.calibration_curve(
+        hits, claims, n_bins=bins, strategy="quantile"
+    )
+    for arguments in ((rows, ids), (claims, hits)):
+        curve = reliability_curve(*arguments, bins=bins, strategy="quantile")
+        assert curve.count.tolist() == [each] * bins
+        assert curve.accuracy == pytest.approx(accuracies, **CLOSE)
+        assert curve.confidence == pytest.approx(confidences, **CLOSE)
+
+
+def test_one_claim_fills_one_bin_and_more_bins_than_rows_stay_empty():
+    curve = reliability_curve([0.5] * 5 + [0.6] * 2, [1] * 7, bins=3, strategy="quantile")
+    assert curve.count.tolist() == [5, 0, 2]
+    assert np.isnan(curve.accuracy).tolist() == [False, True, False]
+    curve = reliability_curve([0.9, 0.2], [1, 0], bins=1000, strategy="quantile")
+    assert np.flatnonzero(curve.count).tolist() == [0, 500]
+    assert expected_calibration_error([0.9, 0.2], [1, 0], bins=1000, strategy="quantile") == (
+        pytest.approx(0.15, **CLOSE)
+    )
+
+
+def test_nan_among_claims_gives_nan_in_bins_of_equal_counts():
+    for probabilities in ([[math.nan, 0.5], [0.5, 0.5]], [math.nan, 0.5]):
+        curve = reliability_curve(probabilities, [0, 1], bins=4, strategy="quantile")
+        assert [part.shape for part in curve] == [(4,)] * 3
+        assert all(np.isnan(part).all() for part in curve)
+        error = expected_calibration_error(probabilities, [0, 1], strategy="quantile")
+        assert math.isnan(error)
+
+
+@pytest.mark.parametrize(
+    "bad", ["Quantile", "", "quantiles", None, True, 1, b"quantile", ["quantile"], {}, np.ones(2)]
+)
+def test_what_is_no_strategy_is_refused_by_name(bad):
+    for metric in (reliability_curve, expected_calibration_error):
+        with pytest.raises(ValueError, match="strategy must be 'uniform' or 'quantile', got"):
+            metric([0.5, 0.6], [0, 1], strategy=bad)
+
+
+def test_bins_of_equal_width_are_what_is_meant_if_nothing_is_said():
+    claims, hits = [0.6, 0.7, 0.8, 0.9], [0, 1, 1, 1]
+    for strategy, count in (({}, [0, 4]), ({"strategy": "uniform"}, [0, 4])):
+        assert reliability_curve(claims, hits, bins=2, **strategy).count.tolist() == count
+        error = expected_calibration_error(claims, hits, bins=2, **strategy)
+        assert error == pytest.approx(0.0, abs=1e-15)
+    error = expected_calibration_error(claims, hits, bins=2, strategy="quantile")
+    assert error == pytest.approx((abs(0.5 - 0.65) + abs(1 - 0.85)) / 2, **CLOSE)
+
+
 # Inputs -------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """The project around the package: pinned requirements, names of files, commands that can fail."""
 
+import os
 import re
 import subprocess
 import sys
@@ -282,9 +283,16 @@ def run_notebook(folder: Path, printed: str) -> subprocess.CompletedProcess:
     path = folder / "small.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider"]
+    # Loaded before nbval, which starts faster then.
+    command += ["-p", "light"]
     options = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder), str(path)]
     return subprocess.run(
-        [*command, *options], cwd=folder, capture_output=True, text=True, check=False
+        [*command, *options],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "book" / "_tools")},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

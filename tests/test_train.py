@@ -14,10 +14,13 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import mpmath
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lossbook import LOSSES, train
 from lossbook.data import load_mnist
@@ -1007,6 +1010,164 @@ def test_a_folder_that_cannot_be_synced_is_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", files_only)
     store.write_atomically(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"new"
+
+
+# The temperature ----------------------------------------------------------------------------------
+
+
+def drawn_outputs(seed, scale):
+    """Outputs that say something of their ids, and overstate or understate it."""
+    rng = np.random.default_rng(seed)
+    count, classes = rng.integers(20, 60), rng.integers(2, 12)
+    outputs = rng.normal(size=(count, classes))
+    ids = (outputs + rng.normal(size=outputs.shape)).argmax(1)
+    return scale * outputs, ids
+
+
+def nearest_temperature(outputs, ids):
+    """Where the loss's slope is 0, by halving in 40 digits."""
+    with mpmath.workdps(40):
+        rows = [[mpmath.mpf(float(z)) for z in row] for row in outputs]
+
+        def slope(temperature):
+            total = 0
+            for row, own in zip(rows, ids, strict=True):
+                parts = [mpmath.exp((z - max(row)) / temperature) for z in row]
+                total += mpmath.fdot(parts, row) / mpmath.fsum(parts) - row[own]
+            return total
+
+        low, high = mpmath.mpf("1e-4"), mpmath.mpf("1e4")
+        assert slope(low) > 0 > slope(high)
+        for _ in range(60):
+            middle = mpmath.sqrt(low * high)
+            low, high = (middle, high) if slope(middle) > 0 else (low, middle)
+        return float(low)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.1, 1.0, 30.0, 1e3])
+def test_a_temperature_is_where_the_loss_has_no_slope(scale):
+    outputs, ids = drawn_outputs(int(1000 * scale), scale)
+    found = train.fit_temperature(outputs, ids)
+    assert found == pytest.approx(nearest_temperature(outputs, ids), rel=1e-10)
+    # The loss is lowest there of all the temperatures that it may have.
+    loss = LOSSES["softmax_cross_entropy"].value
+    least = loss(outputs / found, ids)
+    assert all(least <= loss(outputs / t, ids) for t in np.geomspace(1e-4, 1e4, 500))
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-3, 3), st.floats(-1e4, 1e4))
+def test_a_temperature_changes_with_the_scale_and_nothing_else(seed, power, added):
+    outputs, ids = drawn_outputs(seed, 1.0)
+    found = train.fit_temperature(outputs, ids)
+    scaled = train.fit_temperature(10**power * outputs, ids)
+    assert scaled == pytest.approx(np.clip(10**power * found, 1e-4, 1e4), rel=1e-9)
+    # Sums of 1e4 and 1 are rounded to 1e-12.
+    moved = train.fit_temperature(outputs + added, ids)
+    assert moved == pytest.approx(found, rel=1e-8)
+    order = np.random.default_rng(seed).permutation(len(ids))
+    assert train.fit_temperature(outputs[order], ids[order]) == found
+    np.testing.assert_array_equal((outputs / found).argmax(1), outputs.argmax(1))
+
+
+FORMS = {
+    "float32": (lambda z: z.astype(np.float32), np.asarray),
+    "other bytes": (lambda z: z.astype(">f8"), lambda ids: ids.astype(">i8")),
+    "small integers": (np.asarray, lambda ids: ids.astype(np.uint8)),
+    "columns first": (np.asfortranarray, np.asarray),
+    "lists": (np.ndarray.tolist, np.ndarray.tolist),
+    "tensors": (torch.from_numpy, torch.from_numpy),
+    "float32 tensors": (lambda z: torch.from_numpy(z).float(), torch.from_numpy),
+    "a tensor and an array": (torch.from_numpy, np.asarray),
+    "an array and a tensor": (np.asarray, torch.from_numpy),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_temperature_of_outputs_in_any_form(form):
+    outputs, ids = drawn_outputs(3, 5.0)
+    before = outputs.copy(), ids.copy()
+    as_outputs, as_ids = FORMS[form]
+    found = train.fit_temperature(as_outputs(outputs), as_ids(ids))
+    assert type(found) is float
+    exact = 1e-6 if "float32" in form else 1e-12
+    assert found == pytest.approx(train.fit_temperature(outputs, ids), rel=exact)
+    np.testing.assert_array_equal(outputs, before[0])
+    np.testing.assert_array_equal(ids, before[1])
+
+
+def every_id_once(outputs):
+    """Rows that are repeated for each class: they say nothing of their ids."""
+    classes = outputs.shape[1]
+    return np.repeat(outputs, classes, axis=0), np.tile(np.arange(classes), len(outputs))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3, 1e300])
+def test_a_temperature_without_a_minimum_is_at_an_end(scale):
+    outputs = np.random.default_rng(0).normal(size=(30, 4)) * scale
+    right, wrong = outputs.argmax(1), outputs.argmin(1)
+    for z, ids, end in [
+        (outputs, right, 1e-4),
+        (outputs[:1], right[:1], 1e-4),
+        (outputs, wrong, 1e4),
+        (outputs[:1], wrong[:1], 1e4),
+        (*every_id_once(outputs), 1e4),
+        (0 * outputs, right, 1e4),
+        (0 * outputs + scale, right, 1e4),
+        (outputs[:, :1], 0 * right, 1e4),
+        # Two that are largest alike: as good as right, since nothing of the row is above its own.
+        (scale * np.array([[1.0, 1.0, 0.0], [2.0, 0.0, 1.0]]), np.array([1, 0]), 1e-4),
+    ]:
+        assert train.fit_temperature(z, ids) == end
+    # A minimum that lies outside.
+    tiny, huge = ((s * z, ids) for s in (1e-9, 1e9) for z, ids in [drawn_outputs(0, 1.0)])
+    assert [train.fit_temperature(*tiny), train.fit_temperature(*huge)] == [1e-4, 1e4]
+    # The largest floats, whose difference is none.
+    largest = np.finfo(float).max * np.array([[1.0, -1.0], [1.0, -1.0]])
+    assert train.fit_temperature(largest, np.array([0, 0])) == 1e-4
+    assert train.fit_temperature(largest, np.array([0, 1])) == 1e4
+    # A row that is certain at every temperature changes nothing, however certain it is.
+    few = np.array([[1.0, 0.0], [0.5, 0.0], [1e305, 0.0]]), np.array([0, 1, 0])
+    without = train.fit_temperature(few[0][:2], few[1][:2])
+    assert train.fit_temperature(*few) == pytest.approx(without, rel=1e-10)
+
+
+EYE, IDS = np.eye(3), np.array([0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "ids", "error", "message"),
+    [
+        (EYE * math.nan, IDS, ValueError, "outputs must be finite, got nan"),
+        (np.full((3, 3), -math.inf), IDS, ValueError, "outputs must be finite, got -inf"),
+        (np.eye(3, dtype=int), IDS, TypeError, "outputs must hold real .* int64"),
+        (EYE > 0, IDS, TypeError, "outputs must hold real .* bool"),
+        (EYE * 1j, IDS, TypeError, "outputs must hold real .* complex128"),
+        (None, IDS, TypeError, "outputs must hold real"),
+        (EYE[0], IDS, ValueError, r"outputs must have shape \(N, C\).* \(3,\)"),
+        (EYE[None], IDS, ValueError, r"outputs must have shape \(N, C\).* \(1, 3, 3\)"),
+        (EYE[:0], IDS[:0], ValueError, r"outputs must have shape .*, not empty, got \(0, 3\)"),
+        (EYE[:, :0], IDS, ValueError, r"outputs must have shape .*, not empty, got \(3, 0\)"),
+        ([], [], ValueError, r"outputs must have shape .*, not empty, got \(0,\)"),
+        ([[1.0], [1.0, 2.0]], [0, 0], ValueError, "outputs must be an array"),
+        (np.ma.array(EYE), IDS, TypeError, "outputs must be a plain array"),
+        (torch.eye(3, requires_grad=True), IDS, TypeError, "outputs must be a tensor on the CPU"),
+        (EYE, [0, 1, 3], ValueError, r"ids must be class ids in \[0, 2\], got 3"),
+        (EYE, [0, 1, -1], ValueError, r"ids must be class ids in \[0, 2\], got -1"),
+        (EYE, [0.0, 1.0, 1.0], TypeError, "ids .* integer dtype, got dtype float64"),
+        (EYE, EYE, TypeError, "ids .* integer dtype, got dtype float64"),
+        (EYE, EYE.astype(int), ValueError, r"ids has shape \(3, 3\)"),
+        (EYE, IDS > 0, TypeError, "ids .* integer dtype, got dtype bool"),
+        (EYE, IDS[:2], ValueError, r"ids has shape \(2,\)"),
+        (EYE, IDS[:, None], ValueError, r"ids has shape \(3, 1\)"),
+        (EYE, [], TypeError, "ids .* integer dtype"),
+        (EYE, None, TypeError, "ids .* integer dtype"),
+        (EYE, np.ma.array(IDS), TypeError, "ids must be a plain array"),
+    ],
+)
+def test_outputs_and_ids_that_have_no_temperature_are_named(outputs, ids, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        train.fit_temperature(outputs, ids)
 
 
 # The claim ----------------------------------------------------------------------------------------

@@ -67,8 +67,11 @@ def is_current(path: Path) -> bool:
     return kept is not None and kept.metadata.get("lossbook", {}).get("key") == wanted
 
 
-def execute(notebook: NotebookNode, folder: Path) -> None:
-    """Run `notebook` inside `folder` and put the outputs into it."""
+def execute(notebook: NotebookNode, folder: Path, narrow_too: bool = True) -> None:
+    """Run `notebook` inside `folder` and put the outputs into it.
+
+    Without `narrow_too` figures come in one rendering, which will do where none is looked at.
+    """
     position = 0
 
     def remember(cell_index, **_):
@@ -86,7 +89,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     )
     # Kernels share the cores, and one thread takes its sums in the order the tests do. Pages show
     # each figure in two renderings.
-    settings = {"OMP_NUM_THREADS": "1", NARROW_TOO: "1"}
+    settings = {"OMP_NUM_THREADS": "1", NARROW_TOO: "1" if narrow_too else ""}
     try:
         # In a thread of its own: a caller may have a loop that runs, as the tests' browser has.
         running = client.async_execute(env={**os.environ, **settings})

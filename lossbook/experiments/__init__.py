@@ -29,6 +29,11 @@ STUDIES = (
     "rates",
     "segmentation",
     "two_losses",
+    "what_matters",
+    "world_clean",
+    "world_few",
+    "world_flipped",
+    "world_imbalanced",
 )
 
 __all__ = ["STUDIES", "is_current", "load"]

@@ -10,7 +10,7 @@ from lossbook.extras import extra
 
 with extra("torch"):
     from lossbook.train.arrays import as_inputs
-    from lossbook.train.evaluation import evaluate, predict
+    from lossbook.train.evaluation import evaluate, fit_temperature, predict
     from lossbook.train.settings import EPOCHS, RATES, TRAINABLE, Settings
     from lossbook.train.step import objective, read_outputs, training_step
     from lossbook.train.trainer import Run, train
@@ -23,6 +23,7 @@ __all__ = [
     "Settings",
     "as_inputs",
     "evaluate",
+    "fit_temperature",
     "objective",
     "predict",
     "read_outputs",

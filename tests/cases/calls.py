@@ -211,6 +211,12 @@ TOLD = [
         numbers={"successes": 3, "n": 100, "level": 0.5},
     ),
     told(
+        "runs_needed",
+        lambda spread, half_width, level: intervals.runs_needed(spread, half_width, level),
+        arrays={},
+        numbers={"spread": 0.1, "half_width": 0.1, "level": 0.5},
+    ),
+    told(
         "split_validation",
         data.split_validation,
         arrays=SPLIT,
