@@ -6,7 +6,8 @@ asks for threads that sleep, before torch is loaded; both ways are measured. Two
 that share the work fairly take twice as long as one.
 
 Then one training by a team of two processes, which torchrun starts, against one by a process alone
-that has all cores: each process of the team takes its part of the cores.
+that has all cores: each process of the team takes its part of the cores. The processes exchange
+their gradients once a step, so a team gains where a step is long, and loses in small batches.
 """
 
 import argparse
@@ -22,6 +23,8 @@ PROGRAMS = {
     # Once torch is loaded it is too late to ask.
     "turning, as libgomp comes": "import runpy, torch",
 }
+#: Of what a team of two trains on: a step takes a few milliseconds, or many.
+BATCH_SIZES = (64, 256, 1024)
 RUN = "; runpy.run_module('lossbook.train', run_name='__main__', alter_sys=True)"
 
 
@@ -48,9 +51,10 @@ def seconds(program, runs, epochs):
     return wall, max(json.loads(out.splitlines()[-1])["train_seconds"] for out in results)
 
 
-def beside_a_team(epochs):
+def beside_a_team(epochs, batch_size):
     """Seconds of training by a process alone and by a team of two, one after the other."""
     run = ["-m", "lossbook.train", *ARGUMENTS, "--epochs", str(epochs)]
+    run += ["--batch-size", str(batch_size)]
     team = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
     for start in ([], team):
@@ -79,8 +83,10 @@ def main():
             f"ratio {pair / alone:5.2f} ({pair_training / alone_training:5.2f})",
             flush=True,
         )
-    alone, team = beside_a_team(options.epochs)
-    print(f"a team of two{'':19} one {alone:6.1f} s, two {team:6.1f} s, ratio {team / alone:5.2f}")
+    for size in BATCH_SIZES:
+        alone, team = beside_a_team(options.epochs, size)
+        label = f"a team of two, batches of {size}"
+        print(f"{label:32} one {alone:6.1f} s, two {team:6.1f} s, ratio {team / alone:5.2f}")
 
 
 if __name__ == "__main__":
