@@ -22,6 +22,7 @@ import distributed
 import numpy as np
 import pytest
 import torch
+from faults import draws_of, optimiser_with
 
 from lossbook import LOSSES, optim, train
 from lossbook.data import load_mnist
@@ -60,26 +61,6 @@ def adam_from_ones(patch):
         return optim.Moments(0, ones, dict(ones))
 
     patch.setattr(optim.Adam, "init", init)
-
-
-def less_momentum(patch):
-    build = train.Settings.build_optimizer
-
-    def build_other(self, steps):
-        built = build(self, steps)
-        return replace(built, momentum=0.8) if self.optimizer == "sgd" else built
-
-    patch.setattr(train.Settings, "build_optimizer", build_other)
-
-
-def no_nesterov(patch):
-    build = train.Settings.build_optimizer
-
-    def build_other(self, steps):
-        built = build(self, steps)
-        return replace(built, nesterov=False) if self.optimizer == "sgd" else built
-
-    patch.setattr(train.Settings, "build_optimizer", build_other)
 
 
 def cycle(**options):
@@ -125,20 +106,6 @@ def scaled_gradient(name):
     return plant
 
 
-def draws_of(rule):
-    """Epochs in another order: `rule` makes another seed of (seed, epoch)."""
-
-    def plant(patch):
-        draw = np.random.default_rng
-
-        def other(seed):
-            return draw(rule(*seed) if isinstance(seed, list) else seed)
-
-        patch.setattr(np.random, "default_rng", other)
-
-    return plant
-
-
 def two_steps_exchanged(patch):
     draw = np.random.default_rng
 
@@ -161,8 +128,11 @@ def upside_down_answers(patch):
 
 FAULTS = {
     "Adam's state starts at ones": (adam_from_ones, f"{CROSS_ENTROPY} adam"),
-    "momentum 0.8 for 0.9": (less_momentum, f"{CROSS_ENTROPY} sgd"),
-    "momentum without Nesterov's term": (no_nesterov, f"{CROSS_ENTROPY} sgd"),
+    "momentum 0.8 for 0.9": (optimiser_with("sgd", momentum=0.8), f"{CROSS_ENTROPY} sgd"),
+    "momentum without Nesterov's term": (
+        optimiser_with("sgd", nesterov=False),
+        f"{CROSS_ENTROPY} sgd",
+    ),
     "a shorter warm-up": (cycle(warmup=0.29), f"{CROSS_ENTROPY} sgd"),
     "another first rate": (cycle(start=24.0), f"{CROSS_ENTROPY} adam"),
     "another last rate": (cycle(end=1e3), f"{CROSS_ENTROPY} adam"),

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from faults import draws_of, optimiser_with
 from torch import nn
 
 from lossbook import optim, train
@@ -345,28 +346,6 @@ def perturbed(name):
     return plant
 
 
-def draws_of(rule):
-    def plant(patch):
-        draw = np.random.default_rng
-
-        def other(seed):
-            return draw(rule(*seed) if isinstance(seed, list) else seed)
-
-        patch.setattr(np.random, "default_rng", other)
-
-    return plant
-
-
-def less_momentum(patch):
-    build = train.Settings.build_optimizer
-
-    def build_other(self, steps):
-        built = build(self, steps)
-        return replace(built, momentum=0.8) if self.optimizer == "sgd" else built
-
-    patch.setattr(train.Settings, "build_optimizer", build_other)
-
-
 def wider_bounds(patch):
     uniform = nn.init.uniform_
     patch.setattr(
@@ -398,7 +377,7 @@ FAULTS = {
         {"shifted images"},
     ),
     "other bounds": (wider_bounds, {"PyTorch's initial weights"}),
-    "another SGD": (less_momentum, {"SGD"}),
+    "another SGD": (optimiser_with("sgd", momentum=0.8), {"SGD"}),
     "another squared error": (perturbed("squared_error"), {"squared error"}),
     "another hinge": (perturbed("multiclass_hinge"), {"multiclass hinge"}),
     "another cross-entropy": (

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from faults import draws_of, optimiser_with
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
@@ -539,33 +540,6 @@ def perturbed(patch):
 def world_with(name, **options):
     def plant(patch):
         patch.setattr(STUDIES[name], "WORLD", replace(STUDIES[name].WORLD, **options))
-
-    return plant
-
-
-def draws_of(rule):
-    """Draws of another seed, where a seed is a list."""
-
-    def plant(patch):
-        draw = np.random.default_rng
-
-        def other(seed):
-            return draw(rule(*seed) if isinstance(seed, list) else seed)
-
-        patch.setattr(np.random, "default_rng", other)
-
-    return plant
-
-
-def optimiser_with(kind, **options):
-    def plant(patch):
-        build = train.Settings.build_optimizer
-
-        def build_other(self, steps):
-            built = build(self, steps)
-            return replace(built, **options) if self.optimizer == kind else built
-
-        patch.setattr(train.Settings, "build_optimizer", build_other)
 
     return plant
 

@@ -92,12 +92,12 @@ def fit(settings, data, test=None, world=WORLD):
     loss = LOSSES.get(variant, "softmax_cross_entropy")
     optimizer = "sgd" if variant == "SGD" else "adam"
     recipe = Settings(loss, optimizer, world.epochs, world.batch_size, rate, seed)
-    optimiser = recipe.build_optimizer(world.epochs * -(-len(images[0]) // world.batch_size))
-    if variant == "no schedule":
-        optimiser = Adam(rate)
+    changed = {
+        "optimiser": Adam(rate) if variant == "no schedule" else None,
+        "augment": shifted if variant == "shifted images" else None,
+    }
     network = initial_network(variant, seed)
-    augment = shifted if variant == "shifted images" else None
-    if not follow_recipe(network, recipe, optimiser, images[0], labels[0], augment=augment):
+    if not follow_recipe(network, recipe, images[0], labels[0], **changed):
         return network, {"diverged": True, "validation_accuracy": 0.0}
     results = {"validation_accuracy": accuracy(predict(network, images[1]), labels[1])}
     if test is not None:

@@ -13,6 +13,7 @@ Within a seed all losses share images, flipped labels, initial weights and batch
 from __future__ import annotations
 
 import base64
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,9 +77,11 @@ class World:
     ----------
     training, validation : how many images each has; of a common class, where some are rare
     epochs, batch_size : of every run
-    compared : losses that train over `seeds` seeds; the others do over `other_seeds`
+    compared : losses that train over `seeds` seeds and keep details of their probabilities
+    seeds, other_seeds : over how many seeds the compared losses and the others train
     flipped : whether four in ten labels are replaced by another class
     rarity : how many times as rare as the even digits the odd ones are
+    adam_rates : the learning rates that each loss tries under Adam
     sgd : whether SGD trains as well as Adam
     """
 
@@ -160,9 +163,7 @@ class World:
         follow = after_epoch if test is not None and self.flipped else None
         options = {key: value for key, value in settings.items() if key != "stage"}
         recipe = Settings(**options, epochs=self.epochs, batch_size=self.batch_size)
-        steps = self.epochs * -(-len(images[0]) // self.batch_size)
-        optimiser = recipe.build_optimizer(steps)
-        if not follow_recipe(network, recipe, optimiser, images[0], recorded[0], follow):
+        if not follow_recipe(network, recipe, images[0], recorded[0], after_epoch=follow):
             # A rate too large to train with is a finding of the tuning, not a failure of the study.
             return network, {"diverged": True, "validation_accuracy": 0.0}
         outputs = predict(network, images[1])
@@ -202,8 +203,16 @@ class World:
         return results
 
 
-def follow_recipe(network, recipe, optimiser, images, labels, after_epoch=None, augment=None):
-    """Train a network with a recipe; returns whether its loss stayed finite."""
+def follow_recipe(
+    network, recipe, images, labels, *, optimiser=None, after_epoch=None, augment=None
+):
+    """Train a network with a recipe, or with another optimiser than the recipe's.
+
+    Returns whether its loss and its weights stayed finite.
+    """
+    if optimiser is None:
+        steps = recipe.epochs * math.ceil(len(labels) / recipe.batch_size)
+        optimiser = recipe.build_optimizer(steps)
     network.to(memory_format=torch.channels_last)
     loss, inputs, ids = objective(recipe.loss), as_inputs(images), as_tensor(labels)
     state = optimiser.init({key: w.detach() for key, w in network.named_parameters()})
